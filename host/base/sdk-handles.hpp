@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is behind the opaque handles of the plugin ABI, for every concern that offers a table to plugins. Header
+// only, so that no concern depends on another for it. Not thread-safe by itself: each member says who may touch it.
+#pragma once
+
+#include <outport/abi.h>
+#include <outport/plugin.h>
+
+#include "host/base/error.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace outport::loop {
+class Loop;
+class BlockingPool;
+class BlockingOwner;
+} // namespace outport::loop
+namespace outport::block {
+class Root;
+}
+namespace outport::plugin {
+class Plugin;
+}
+
+// What set_error was given. The host makes one for each call that may fail; on the stack, or beside a `done`.
+struct outport_error {
+    std::string message, hint;
+};
+
+// One export, as far as the data path has to do with it. host/export's Export derives from it. The members are set
+// before the plugin's `create` and stay until its `destroy` has returned, so any thread of the export may read them.
+struct outport_export {
+    outport::block::Root* root = nullptr; // never null once the plugin sees the handle
+};
+
+namespace outport::sdk {
+
+// One plugin's view of the host: what `outport_host.context` points to. Set before `init`, unchanged after.
+struct HostContext {
+    outport_host host{};
+    std::string plugin; // its name, for logs
+    loop::Loop* main_loop = nullptr;
+    loop::BlockingPool* blocking = nullptr;
+    loop::BlockingOwner* blocking_owner = nullptr; // the plugin's share of the blocking threads
+    plugin::Plugin* owner = nullptr;
+};
+
+inline HostContext& context_of(const outport_host* host) noexcept { return *static_cast<HostContext*>(host->context); }
+
+// `outport_loop` is a loop::Loop, seen from outside.
+inline loop::Loop* to_loop(outport_loop* handle) noexcept { return reinterpret_cast<loop::Loop*>(handle); }
+inline outport_loop* to_handle(loop::Loop* loop) noexcept { return reinterpret_cast<outport_loop*>(loop); }
+
+// The host's side of set_error: `error` may be null.
+inline void put_error(outport_error* error, std::string_view message, std::string_view hint = {}) {
+    if (!error)
+        return;
+    error->message.assign(message);
+    error->hint.assign(hint);
+}
+
+// A host error as a status and a message, to give to a plugin.
+inline std::int32_t give_error(outport_error* error, const Error& e, std::int32_t status = OUTPORT_FAILED) {
+    put_error(error, e.message, e.hint);
+    return status;
+}
+
+// A plugin's failed status and its message, as the host's error. The one table from kinds to QMP classes.
+// `what` is the message when the plugin gave none.
+inline Error to_error(std::int32_t status, const outport_error& error, std::string_view what) {
+    Error e{error.message.empty() ? std::string(what) : error.message, error.hint};
+    if (status == OUTPORT_NO_DEVICE)
+        e.error_class = ErrorClass::DeviceNotFound;
+    return e;
+}
+
+} // namespace outport::sdk
