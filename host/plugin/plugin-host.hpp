@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plugins of this process: which there are, which are loaded, what they offer and what holds them.
+// Not thread-safe: main loop only.
+#pragma once
+
+#include "host/base/error.hpp"
+#include "host/qmp/call.hpp"
+
+#include <outport/export-type.h>
+
+#include <boost/json/fwd.hpp>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace outport::loop {
+class Loop;
+class BlockingPool;
+} // namespace outport::loop
+namespace outport::qmp {
+class Dispatcher;
+}
+namespace outport::schema {
+class Registry;
+}
+
+namespace outport::plugin {
+
+class Plugin;
+
+struct PluginHostConfig {
+    std::vector<std::string> folders; // choose_folders()
+    bool allow_path = false;          // --allow-plugin-path: plugin-load takes a path
+    std::string version;              // Outport's own, told to plugins
+};
+
+struct PluginServices {
+    schema::Registry& registry;
+    qmp::Dispatcher& dispatcher;
+    loop::Loop& main_loop;
+    loop::BlockingPool& blocking;
+};
+
+// A type of export that a loaded plugin offers. `table` is the host's copy.
+struct ExportType {
+    const outport_export_type* table;
+    Plugin* plugin;
+};
+
+class PluginHost {
+  public:
+    PluginHost(PluginServices services, PluginHostConfig config);
+    ~PluginHost(); // shutdown() comes before
+    PluginHost(const PluginHost&) = delete;
+    PluginHost& operator=(const PluginHost&) = delete;
+
+    // Tables of other concerns, "outport.NAME/REVISION"; before the first plugin is loaded. qmp, log and
+    // thread-check are there already. The table is not copied.
+    void offer(std::string id, const void* table);
+
+    // At start: everything in the folders, then what --plugin named (a name, or a path). What is in the folders and
+    // fails is logged and listed; what was named and fails is the error.
+    Result<> load_all(const std::vector<std::string>& named);
+
+    // plugin-load and plugin-unload. `name` may be a path only where the configuration says so.
+    Result<> load(std::string_view name);
+    Result<> unload(std::string_view name);
+    // query-plugins, by name.
+    boost::json::array query() const;
+
+    // The type called `name` in BlockExportType; null table: no loaded plugin offers it.
+    ExportType export_type(std::string_view name) const noexcept;
+    // An export of the plugin comes and goes; while there is one, the plugin stays.
+    void add_export(Plugin& plugin, std::string_view id);
+    void remove_export(Plugin& plugin, std::string_view id);
+
+    // Runs the handler of a plugin's command-line option, with its validated value. `done` runs once.
+    void run_option(std::string_view option, boost::json::object value, qmp::Call::Completion done);
+
+    // Ends every plugin that can be ended, the last one first. Returns what couldn't, each with its reason.
+    // No export may be left. The main loop must still be able to run, the process ends afterwards.
+    std::vector<std::string> shutdown();
+
+    const PluginServices& services() const noexcept { return services_; }
+    const std::string& version() const noexcept { return config_.version; }
+    const void* extension(std::string_view id) const noexcept;
+
+  private:
+    Result<Plugin*> load_path(const std::string& path, std::string_view expected_name, bool only_ours);
+    Result<> start(Plugin& plugin, const std::string& path);
+    Plugin* find(std::string_view name) const noexcept;
+    Plugin& entry(std::string_view name);
+
+    PluginServices services_;
+    PluginHostConfig config_;
+    std::map<std::string, const void*, std::less<>> extensions_;
+    std::vector<std::unique_ptr<Plugin>> plugins_; // in the order of their first loading
+};
+
+// query-plugins, plugin-load, plugin-unload.
+Result<> add_plugin_commands(PluginHost& host);
+
+} // namespace outport::plugin
