@@ -8,6 +8,7 @@
 
 #include "host/base/error.hpp"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -44,6 +45,7 @@ struct HostContext {
     loop::BlockingPool* blocking = nullptr;
     loop::BlockingOwner* blocking_owner = nullptr; // the plugin's share of the blocking threads
     plugin::Plugin* owner = nullptr;
+    std::uint32_t listeners = 0; // of outport.net/1, that have not ended; the plugin stays until it is 0. Main loop only
 };
 
 inline HostContext& context_of(const outport_host* host) noexcept { return *static_cast<HostContext*>(host->context); }

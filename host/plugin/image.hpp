@@ -15,7 +15,7 @@ namespace outport::plugin {
 struct Image {
     std::string path;
     Note note;
-    outport_plugin entry{}; // a copy of what both sides know of it; zero behind that
+    struct outport_plugin entry {}; // a copy of what both sides know of it; zero behind that
 };
 
 // Checks the file and its note, opens it, and checks its symbol. None of its code has run before the checks of the
