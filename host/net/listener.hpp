@@ -16,6 +16,7 @@
 namespace outport::net {
 
 class Listener;
+struct SocketJob;
 
 // What all listeners of the process share.
 class Net {
@@ -35,7 +36,7 @@ class Net {
 
   private:
     friend class Listener;
-    friend struct OpenJob;
+    friend struct SocketJob;
     loop::Loop& loop_;
     loop::BlockingPool& pool_;
     loop::BlockingOwner owner_{"net"};
@@ -66,7 +67,7 @@ class Listener {
 
   private:
     friend class Net;
-    friend struct OpenJob;
+    friend struct SocketJob;
     struct Acceptor;
     enum class State { Opening, Open, Closing, Removing };
 
@@ -74,9 +75,9 @@ class Listener {
     ~Listener();
     void opened(Result<std::vector<ListeningSocket>> sockets);
     void accept_more();
-    void deliver(Acceptor& acceptor, int fd);
-    void acceptor_idle();
-    void remove_sockets();
+    void deliver(int fd, bool tcp);
+    void remove_when_idle();
+    bool wants_clients() const noexcept;
     void finish();
     void run_task();
 
@@ -85,7 +86,7 @@ class Listener {
     Done listening_, closed_;
     State state_ = State::Opening;
     bool paused_ = false;
-    std::shared_ptr<struct OpenJob> job_; // while opening, and while removing
+    std::shared_ptr<SocketJob> job_; // while opening, and while removing
     std::vector<ListeningSocket> sockets_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_; // one for each socket
     Result<> outcome_;                                 // of opening, for the task

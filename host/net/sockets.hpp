@@ -16,7 +16,7 @@ namespace outport::net {
 
 struct ListeningSocket {
     int fd = -1;
-    bool tcp = false, keep_alive = false;
+    bool tcp = false;
     // Of a unix socket with a name in the file system: the absolute path, and which file there is ours.
     std::string path;
     dev_t device = 0;
