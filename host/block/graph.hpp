@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The nodes of the process: their names, who uses which and how, and every change to them. Main loop only. What can
+// wait for a disk or a file system runs on the blocking pool, so each change answers later; the main loop never waits.
+//
+// Changes of nodes that hang together are made one after the other; those of others don't wait for them.
+#pragma once
+
+#include "host/base/error.hpp"
+#include "host/block/node.hpp"
+#include "host/block/root.hpp"
+
+#include <boost/json/fwd.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace outport::loop {
+class Loop;
+class BlockingPool;
+} // namespace outport::loop
+
+namespace outport::block {
+
+struct GraphOptions {
+    // How long a change may wait for the requests in flight before it is given up and rolled back.
+    std::uint64_t change_deadline_ns = 30'000'000'000;
+    std::uint64_t complain_after_ns = 1'000'000'000; // parked for longer than this is logged
+};
+
+class Graph {
+  public:
+    using Done = std::move_only_function<void(Result<>)>;
+    using Attached = std::move_only_function<void(Result<Root*>)>;
+    using Described = std::move_only_function<void(boost::json::array)>;
+
+    Graph(loop::Loop& main, loop::BlockingPool& pool, const GraphOptions& options = {});
+    Graph(const Graph&) = delete;
+    Graph& operator=(const Graph&) = delete;
+    ~Graph(); // no root is left and nothing is pending
+
+    // Every callback comes later, on the main loop, never inside the call.
+
+    // blockdev-add: `options` is a validated BlockdevOptions. Its names are taken from now on.
+    void add(boost::json::object options, Done done);
+    // blockdev-del. The name is free when this returns, if it succeeds; `done` comes when the image is closed.
+    void del(std::string_view name, Done done);
+    // block_resize.
+    void resize(std::string_view name, std::uint64_t size, Done done);
+    void resize(Node& node, std::uint64_t size, Done done);
+    // Puts the filter `filter`, whose child is `node`, between `node` and all its other users; or takes it out again.
+    void insert_filter(std::string_view node, std::string_view filter, Done done);
+    void remove_filter(std::string_view filter, Done done);
+    // query-named-block-nodes.
+    void describe_nodes(bool flat, Described done);
+
+    // The first checks of block-export-add: that the node exists, and may be written if `writable`.
+    Result<Node*> find_for_export(std::string_view name, bool writable) const;
+    // Takes the permissions (and image locks) and makes the root. `node` must not go in between: call it in the
+    // same turn as find_for_export.
+    void attach(Node& node, RootOptions options, Attached done);
+    // Gives them back. No queue may be open. The root ends before `done` is called.
+    void detach(Root& root, Done done);
+
+    Node* find(std::string_view name) const noexcept; // null: no such node
+    // At the end of the process: closes all nodes, when no root is left.
+    void close_all(Done done);
+
+    loop::Loop& main() const noexcept { return main_; }
+    loop::BlockingPool& pool() const noexcept { return pool_; }
+    const GraphOptions& options() const noexcept { return options_; }
+
+  private:
+    friend class Quiesce;
+    struct Ticket; // a change that waits for, or has, its component of the graph
+
+    loop::Loop& main_;
+    loop::BlockingPool& pool_;
+    GraphOptions options_;
+    std::list<std::unique_ptr<Node>> nodes_; // newest first
+    std::set<std::string, std::less<>> reserved_; // names of nodes that are being added
+    std::list<std::unique_ptr<Root>> roots_;
+    std::list<std::unique_ptr<Ticket>> waiting_;
+    std::uint64_t next_implicit_ = 0;
+};
+
+} // namespace outport::block
