@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// A library to preload: counts what a process asks of the heap and of the address space, by kind, in a file named by
+// OUTPORT_COUNTALLOC that another process maps (or reads) at any time. Counts the daemon and its plugins alike, in
+// whatever language, since it stands in front of the C library. All of it may run in any thread.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// The C library's own names for them, so that nothing has to be looked up before the first call.
+extern void* __libc_malloc(size_t);
+extern void* __libc_calloc(size_t, size_t);
+extern void* __libc_realloc(void*, size_t);
+extern void* __libc_memalign(size_t, size_t);
+
+// The order in the file; daemon-side readers know it by these positions.
+enum { MALLOC, CALLOC, REALLOC, ALIGNED, MMAP, BRK, KINDS };
+
+static _Atomic uint64_t early[KINDS]; // until the file is mapped, or where none is asked for
+static _Atomic uint64_t* _Atomic counts = early;
+
+__attribute__((constructor)) static void open_counts(void) {
+    const char* path = getenv("OUTPORT_COUNTALLOC");
+    if (!path)
+        return;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    if (ftruncate(fd, sizeof early) == 0) {
+        void* mapped = (void*)syscall(SYS_mmap, NULL, sizeof early, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (mapped != MAP_FAILED)
+            counts = mapped;
+    }
+    close(fd);
+}
+
+static void count(int kind) {
+    _Atomic uint64_t* table = atomic_load_explicit(&counts, memory_order_relaxed);
+    atomic_fetch_add_explicit(&table[kind], 1, memory_order_relaxed);
+}
+
+void* malloc(size_t size) {
+    count(MALLOC);
+    return __libc_malloc(size);
+}
+
+void* calloc(size_t n, size_t size) {
+    count(CALLOC);
+    return __libc_calloc(n, size);
+}
+
+void* realloc(void* old, size_t size) {
+    count(REALLOC);
+    return __libc_realloc(old, size);
+}
+
+void* memalign(size_t alignment, size_t size) {
+    count(ALIGNED);
+    return __libc_memalign(alignment, size);
+}
+
+void* aligned_alloc(size_t alignment, size_t size) {
+    count(ALIGNED);
+    return __libc_memalign(alignment, size);
+}
+
+int posix_memalign(void** out, size_t alignment, size_t size) {
+    count(ALIGNED);
+    if (alignment % sizeof(void*) || (alignment & (alignment - 1)) || !alignment)
+        return EINVAL;
+    void* made = __libc_memalign(alignment, size);
+    if (!made)
+        return ENOMEM;
+    *out = made;
+    return 0;
+}
+
+void* valloc(size_t size) {
+    count(ALIGNED);
+    return __libc_memalign((size_t)sysconf(_SC_PAGESIZE), size);
+}
+
+void* mmap(void* address, size_t size, int protection, int flags, int fd, off_t offset) {
+    count(MMAP);
+    return (void*)syscall(SYS_mmap, address, size, protection, flags, fd, offset);
+}
+
+void* mmap64(void* address, size_t size, int protection, int flags, int fd, off_t offset) {
+    return mmap(address, size, protection, flags, fd, offset);
+}
+
+void* mremap(void* address, size_t old_size, size_t size, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    void* wanted = flags & MREMAP_FIXED ? va_arg(more, void*) : NULL;
+    va_end(more);
+    count(MMAP);
+    return (void*)syscall(SYS_mremap, address, old_size, size, flags, wanted);
+}
+
+extern int __brk(void*);
+extern void* __sbrk(intptr_t);
+
+void* sbrk(intptr_t step) {
+    count(BRK);
+    return __sbrk(step);
+}
