@@ -30,7 +30,9 @@ def parse_arguments(argv):
     parser.add_argument("--unmask", action="store_true", help="types keep their names in --introspect")
     parser.add_argument("--symbol", default="outport_schema_document", metavar="NAME",
                         help="name of the array in --blob-…")
-    parser.add_argument("--namespace", default="outport::schema", metavar="NS", help="namespace of --cxx-… types")
+    parser.add_argument("--blob-file", action="append", default=[], metavar="NAME=FILE",
+                        help="one more file for --blob-…, under a name of its own")
+    parser.add_argument("--namespace", default="outport::qapi", metavar="NS", help="namespace of --cxx-… types")
     parser.add_argument("--c-prefix", default="", metavar="PREFIX", help="put before each name in --c-… types")
     for name, text in OUTPUTS.items():
         parser.add_argument(f"--{name}", metavar="FILE", help=text)
@@ -60,6 +62,12 @@ def load_names(args):
         return json.load(stream)
 
 
+def read_blob(item):
+    name, path = item.split("=", 1)
+    with open(path, encoding="utf-8") as stream:
+        return name, stream.read()
+
+
 def import_dirs(args):
     return args.import_dir + [os.path.join(HERE, "..")]
 
@@ -68,7 +76,7 @@ def outputs(args, model):
     """(path, text) of each output that was asked for. Generators are loaded only when they are used."""
     header = os.path.basename(args.cxx_header or "schema-types.hpp")
     c_header = os.path.basename(args.c_header or "schema-types.h")
-    blobs = [(args.symbol, document.text(model))]
+    blobs = [(args.symbol, document.text(model))] + [read_blob(item) for item in args.blob_file]
     if args.json:
         yield args.json, document.pretty(model)
     if args.json_compact:
