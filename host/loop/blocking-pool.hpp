@@ -69,6 +69,7 @@ class BlockingOwner {
     struct Share {
         ListHook waiting; // jobs, oldest first
         ListHook hook;    // in the class's round of owners that have something waiting
+        std::uint32_t waiting_count = 0;
         std::uint32_t running = 0;
     };
     std::string name_;

@@ -4,6 +4,8 @@
 // one loop.
 #pragma once
 
+#include "host/base/intrusive-list.hpp"
+
 #include <cassert>
 #include <cstdint>
 
@@ -31,6 +33,7 @@ struct Timer {
     Timer* sibling_ = nullptr; // next child of the same parent
     Timer* back_ = nullptr;    // parent for a first child, otherwise the sibling before; null for the root
     std::uint64_t order_ = 0;  // equal deadlines fire in the order in which they were armed
+    ListHook due_;             // in the list of those that are due
     bool armed_ = false;
 };
 
@@ -46,16 +49,20 @@ class TimerQueue {
     void arm(Timer& timer, std::uint64_t deadline_ns) noexcept; // moves it if it is armed already
     void disarm(Timer& timer) noexcept;                         // nothing if it is not armed
 
-    // Takes out the earliest timer if it is due and was armed before `fence` was taken; null otherwise.
-    Timer* pop_due(std::uint64_t now_ns, std::uint64_t fence) noexcept;
-    // For pop_due: so that a timer that arms itself for now cannot hold the loop.
-    std::uint64_t fence() const noexcept { return next_order_; }
+    // Moves all timers that are due to a list of their own, from which pop_collected() takes them in order.
+    // What is armed after this is not in it, so that a timer that arms itself for now cannot hold the loop.
+    // One that is disarmed or armed anew before its turn comes is taken out.
+    void collect_due(std::uint64_t now_ns) noexcept;
+    Timer* pop_collected() noexcept; // null when the list is empty
 
   private:
     static Timer* merge(Timer* a, Timer* b) noexcept;
     static Timer* merge_pairs(Timer* first) noexcept;
 
+    void remove(Timer& timer) noexcept;
+
     Timer* root_ = nullptr;
+    ListHook due_;
     std::uint64_t next_order_ = 0;
 };
 

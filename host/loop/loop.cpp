@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/loop/loop.hpp"
+
+#include "host/base/text.hpp"
+#include "host/loop/log.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace outport::loop {
+namespace {
+
+// user_data of an entry is the address of its Completion, or one of these.
+constexpr std::uint64_t kNobody = 0; // an entry whose result nobody waits for
+constexpr std::uint64_t kWake = 1;   // the poll on wake_fd_
+
+constexpr std::size_t kBatch = 256;               // completions called back in one turn
+constexpr std::uint64_t kDrainTickNs = 1'000'000; // while draining: how often to look again
+
+thread_local Loop* t_current = nullptr;
+
+void append(ListHook& from, ListHook& to) noexcept {
+    if (!from.linked())
+        return;
+    from.next->prev = to.prev;
+    to.prev->next = from.next;
+    from.prev->next = &to;
+    to.prev = from.prev;
+    from.prev = from.next = &from;
+}
+
+Task* pop(ListHook& list) noexcept {
+    Task* task = owner_of(list.next, &Task::hook);
+    task->hook.unlink();
+    return task;
+}
+
+void cpu_pause() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+} // namespace
+
+std::uint64_t now_ns() noexcept {
+    timespec ts{};
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return static_cast<std::uint64_t>(ts.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(ts.tv_nsec);
+}
+
+Loop* Loop::current() noexcept {
+    return t_current;
+}
+
+Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options) {
+    assert(!t_current && "one loop for each thread");
+    std::unique_ptr<Loop> loop{new Loop(options)};
+    if (auto opened = loop->ring_.open(options.ring); !opened)
+        return fail(std::move(opened.error()));
+    loop->wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->wake_fd_ < 0)
+        return fail_errno(errno, "Could not create an eventfd");
+    t_current = loop.get();
+    return loop;
+}
+
+Loop::~Loop() {
+    if (wake_fd_ >= 0)
+        ::close(wake_fd_);
+    if (t_current == this)
+        t_current = nullptr;
+    assert(!in_flight_ && "operations outlive their loop");
+}
+
+// ---- running
+
+std::size_t Loop::run(std::uint64_t drain_ns) {
+    while (!stop_.load(std::memory_order_acquire))
+        turn_once(true);
+    std::size_t left_over = drain(drain_ns);
+    stop_.store(false, std::memory_order_relaxed);
+    return left_over;
+}
+
+void Loop::run_once(bool may_sleep) {
+    turn_once(may_sleep);
+}
+
+void Loop::stop() noexcept {
+    stop_.store(true, std::memory_order_seq_cst);
+    wake();
+}
+
+// Cancels all there is, again and again since callbacks may start something new, until nothing is left.
+std::size_t Loop::drain(std::uint64_t drain_ns) {
+    draining_ = true;
+    std::uint64_t end = now_ns() + drain_ns;
+    Timer tick{[](Timer*) {}};
+    while (in_flight_ || holders_.load(std::memory_order_acquire) || !posted_.empty()) {
+        if (now_ns() >= end)
+            break;
+        cancel_everything();
+        arm_after(tick, kDrainTickNs);
+        turn_once(true);
+    }
+    disarm(tick);
+    turn_once(false); // what nobody waits for, such as close(), goes out
+    draining_ = false;
+    return in_flight_;
+}
+
+void Loop::turn_once(bool may_sleep) {
+    assert(on_thread() && !in_turn_);
+    in_turn_ = true;
+    ++turn_;
+    turn_time_ns_ = 0;
+    append(yielded_, ready_);
+    run_completions();
+    run_timers();
+    run_posted();
+    run_ready();
+    run_deferred();
+    submit_and_wait(may_sleep);
+    in_turn_ = false;
+}
+
+// Reaping comes first and calling back after: a callback that makes entries may have to flush them, and must
+// not find the queue half read. The batch is bounded, so that timers and posts get their turn under any load.
+void Loop::run_completions() {
+    if (!backlog_.empty()) {
+        std::vector<Reaped> batch;
+        batch.swap(backlog_);
+        for (const Reaped& reaped : batch)
+            dispatch(reaped);
+        return;
+    }
+    std::array<Reaped, kBatch> batch;
+    std::uint32_t count = ring_.reap(batch);
+    for (std::uint32_t i = 0; i < count; ++i)
+        dispatch(batch[i]);
+}
+
+void Loop::dispatch(const Reaped& reaped) {
+    bool last = !(reaped.flags & IORING_CQE_F_MORE);
+    if (reaped.user_data <= kWake) {
+        if (reaped.user_data == kWake) {
+            ++stats_.wakes;
+            wake_armed_ = !last;
+        }
+        return;
+    }
+    auto* c = reinterpret_cast<Completion*>(reaped.user_data);
+    assert(c->pending);
+    if (last) {
+        c->pending = 0;
+        --in_flight_;
+    }
+    c->fn(c, reaped.result, reaped.flags);
+}
+
+void Loop::run_timers() {
+    if (timers_.empty())
+        return;
+    timers_.collect_due(now_ns());
+    while (Timer* timer = timers_.pop_collected())
+        timer->fn(timer);
+}
+
+void Loop::run_posted() {
+    Posted* posted = posted_.take_all();
+    while (posted) {
+        Posted* next = posted->next;
+        posted->fn(posted);
+        posted = next;
+    }
+}
+
+void Loop::run_ready() {
+    ListHook batch;
+    append(ready_, batch);
+    while (batch.linked()) {
+        Task* task = pop(batch);
+        task->fn(task);
+    }
+}
+
+// Deferred tasks may defer others, which still belong to this turn; but each runs once in it.
+void Loop::run_deferred() {
+    ListHook again;
+    while (deferred_.linked()) {
+        Task* task = pop(deferred_);
+        if (task->last_turn == turn_) {
+            task->hook.insert_before(again);
+            continue;
+        }
+        task->last_turn = turn_;
+        task->fn(task);
+    }
+    append(again, deferred_);
+}
+
+void Loop::make_ready(Task& task) noexcept {
+    assert(on_thread());
+    if (!task.queued())
+        task.hook.insert_before(ready_);
+}
+
+void Loop::yield(Task& task) noexcept {
+    assert(on_thread());
+    if (!task.queued())
+        task.hook.insert_before(yielded_);
+}
+
+void Loop::defer(Task& task) noexcept {
+    assert(on_thread());
+    if (!task.queued())
+        task.hook.insert_before(deferred_);
+}
+
+// ---- other threads
+
+void Loop::post(Posted& posted) noexcept {
+    posted_.push(posted);
+    wake();
+}
+
+// Of all that want to wake a sleeping loop, one pays for the system call.
+void Loop::wake() noexcept {
+    if (!sleeping_.load(std::memory_order_seq_cst) || !sleeping_.exchange(false, std::memory_order_seq_cst))
+        return;
+    std::uint64_t one = 1;
+    [[maybe_unused]] ssize_t rc = ::write(wake_fd_, &one, sizeof one);
+}
+
+// The eventfd is never read: a multishot poll reports each write to it, whatever its count.
+void Loop::arm_wake() noexcept {
+    io_uring_sqe* sqe = next_entry();
+    io_uring_prep_poll_multishot(sqe, wake_fd_, POLLIN);
+    sqe->user_data = kWake;
+    wake_armed_ = true;
+}
+
+// ---- entering the kernel
+
+bool Loop::has_work() const noexcept {
+    return ready_.linked() || yielded_.linked() || deferred_.linked() || !backlog_.empty() ||
+           ring_.has_completions() || !posted_.empty();
+}
+
+void Loop::submit_and_wait(bool may_sleep) {
+    if (may_sleep && !has_work()) {
+        wait_for_work();
+    } else if (ring_.unsubmitted() || ring_.needs_enter()) {
+        enter(0, 0);
+    }
+}
+
+void Loop::wait_for_work() {
+    if (!poll_.limits().max_ns) {
+        sleep();
+        return;
+    }
+    std::uint64_t start = now_ns();
+    std::uint64_t budget = poll_.current_ns();
+    if (!budget || !poll_for_work(start + budget))
+        sleep();
+    poll_.waited(now_ns() - start);
+}
+
+// Looks, without a system call, whether something is there; the kernel says by a flag that completions wait
+// for us to enter (IORING_SETUP_TASKRUN_FLAG).
+bool Loop::poll_for_work(std::uint64_t until_ns) noexcept {
+    if (ring_.unsubmitted() || ring_.needs_enter())
+        enter(0, 0);
+    std::uint64_t deadline = timers_.next_deadline_ns();
+    ++stats_.polls;
+    for (;;) {
+        if (ring_.needs_enter())
+            enter(0, 0);
+        if (ring_.has_completions() || !posted_.empty() || stop_.load(std::memory_order_relaxed)) {
+            ++stats_.polled;
+            return true;
+        }
+        std::uint64_t now = now_ns();
+        if (now >= deadline)
+            return true;
+        if (now >= until_ns)
+            return false;
+        cpu_pause();
+    }
+}
+
+// Announces the sleep before it looks a last time, while posters push before they look for a sleeper: one of
+// the two sees the other.
+void Loop::sleep() noexcept {
+    if (!wake_armed_)
+        arm_wake();
+    std::uint64_t timeout = UINT64_MAX;
+    if (!timers_.empty()) {
+        std::uint64_t now = now_ns();
+        std::uint64_t deadline = timers_.next_deadline_ns();
+        timeout = deadline > now ? deadline - now : 0;
+    }
+    sleeping_.store(true, std::memory_order_seq_cst);
+    bool stopping = stop_.load(std::memory_order_seq_cst) && !draining_;
+    if (timeout == 0 || stopping || !posted_.empty()) {
+        sleeping_.store(false, std::memory_order_relaxed);
+        enter(0, 0);
+        return;
+    }
+    ++stats_.sleeps;
+    enter(1, timeout);
+    sleeping_.store(false, std::memory_order_relaxed);
+}
+
+void Loop::enter(std::uint32_t min_complete, std::uint64_t timeout_ns) noexcept {
+    ++stats_.enters;
+    int rc = ring_.enter(min_complete, timeout_ns, true);
+    if (rc >= 0)
+        return;
+    switch (-rc) {
+    case ETIME:  // the wait's timeout
+    case EINTR:  // a signal
+    case EBUSY:  // too many completions wait for us to take them: the next turn does
+    case EAGAIN: // the kernel has no memory for requests: what completes frees some
+    case ENOMEM:
+        return;
+    default:
+        // EBADF, EEXIST (another thread's ring), EFAULT…: nothing that goes on could be trusted.
+        log_error(cat("io_uring_enter failed with errno ", -rc, "; giving up"));
+        std::abort();
+    }
+}
+
+// Makes room. Where the kernel takes nothing as long as completions wait, those are set aside: calling them
+// back from here would run callbacks inside the call that asked for an entry.
+void Loop::flush_entries() noexcept {
+    ++stats_.flushes;
+    ++stats_.enters;
+    if (ring_.enter(0, 0, false) > 0)
+        return;
+    ++stats_.enters;
+    if (ring_.enter(0, 0, true) > 0)
+        return;
+    std::array<Reaped, 64> batch;
+    std::uint32_t count = ring_.reap(batch);
+    backlog_.insert(backlog_.end(), batch.begin(), batch.begin() + count);
+    if (!count)
+        sched_yield();
+}
+
+io_uring_sqe* Loop::next_entry() noexcept {
+    assert(on_thread());
+    for (;;) {
+        if (io_uring_sqe* sqe = ring_.take())
+            return sqe;
+        flush_entries();
+    }
+}
+
+io_uring_sqe* Loop::entry(Completion& c) {
+    assert(c.fn && !c.pending && "one entry at a time for a completion");
+    io_uring_sqe* sqe = next_entry();
+    sqe->user_data = reinterpret_cast<std::uint64_t>(&c);
+    c.pending = 1;
+    ++in_flight_;
+    return sqe;
+}
+
+void Loop::make_room(std::uint32_t count) {
+    assert(count <= max_chain());
+    while (ring_.room() < count)
+        flush_entries();
+}
+
+// ---- cancelling
+
+void Loop::cancel(Completion& c) noexcept {
+    if (!c.pending)
+        return;
+    io_uring_sqe* sqe = next_entry();
+    io_uring_prep_cancel64(sqe, reinterpret_cast<std::uint64_t>(&c), 0);
+    sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = kNobody;
+}
+
+void Loop::cancel_everything() noexcept {
+    io_uring_sqe* sqe = next_entry();
+    io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+    sqe->user_data = kNobody;
+}
+
+void Loop::close(int fd) noexcept {
+    io_uring_sqe* sqe = next_entry();
+    io_uring_prep_close(sqe, fd);
+    sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = kNobody;
+}
+
+} // namespace outport::loop
