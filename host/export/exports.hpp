@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,7 +71,7 @@ class Exports {
   private:
     friend class Export;
     Export* find(std::string_view id) const noexcept;
-    void gone(Export& exported);
+    void gone(Export& exported, bool announce, Done adding, std::optional<Error> failure);
 
     ExportServices services_;
     std::vector<std::unique_ptr<Export>> exports_; // oldest first

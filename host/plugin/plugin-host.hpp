@@ -77,6 +77,10 @@ class PluginHost {
     // An export of the plugin comes and goes; while there is one, the plugin stays.
     void add_export(Plugin& plugin, std::string_view id);
     void remove_export(Plugin& plugin, std::string_view id);
+    // From the plugin's `destroy` to the end of an export, answers to its commands wait: who stops a server learns
+    // of it when the exports are gone, after their events.
+    void begin_departure(Plugin& plugin);
+    void end_departure(Plugin& plugin);
 
     // Runs the handler of a plugin's command-line option, with its validated value. `done` runs once.
     void run_option(std::string_view option, boost::json::object value, qmp::Call::Completion done);
@@ -91,7 +95,9 @@ class PluginHost {
 
   private:
     Result<Plugin*> load_path(const std::string& path, std::string_view expected_name, bool only_ours);
-    Result<> start(Plugin& plugin, const std::string& path);
+    Result<> start(Plugin& plugin);
+    void stop(Plugin& plugin);
+    void take_back(Plugin& plugin, bool call_fini);
     Plugin* find(std::string_view name) const noexcept;
     Plugin& entry(std::string_view name);
 

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/plugin/plugin-host.hpp"
+
+#include "host/base/log.hpp"
+#include "host/base/text.hpp"
+#include "host/plugin/folders.hpp"
+#include "host/plugin/plugin.hpp"
+#include "host/qmp/dispatcher.hpp"
+#include "host/schema/registry.hpp"
+
+#include <outport/log.h>
+#include <outport/thread-check.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace outport::plugin {
+
+namespace {
+
+log::Source& logger() {
+    static log::Source& the = log::source("plugin");
+    return the;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const auto& word : words)
+        text += cat(text.empty() ? "" : ", ", word);
+    return text;
+}
+
+bool is_path(std::string_view name) {
+    return name.find('/') != name.npos;
+}
+
+} // namespace
+
+PluginHost::PluginHost(PluginServices services, PluginHostConfig config)
+    : services_(services), config_(std::move(config)) {
+    offer(OUTPORT_QMP_ID, qmp_api());
+    offer(OUTPORT_LOG_ID, log_api());
+    offer(OUTPORT_THREAD_CHECK_ID, thread_check_api());
+}
+
+PluginHost::~PluginHost() = default;
+
+void PluginHost::offer(std::string id, const void* table) {
+    extensions_[std::move(id)] = table;
+}
+
+// Plugins ask from any thread; the map doesn't change once the first of them is loaded.
+const void* PluginHost::extension(std::string_view id) const noexcept {
+    auto it = extensions_.find(id);
+    return it == extensions_.end() ? nullptr : it->second;
+}
+
+Plugin* PluginHost::find(std::string_view name) const noexcept {
+    for (const auto& plugin : plugins_)
+        if (plugin->name() == name)
+            return plugin.get();
+    return nullptr;
+}
+
+Plugin& PluginHost::entry(std::string_view name) {
+    if (auto* known = find(name))
+        return *known;
+    plugins_.push_back(std::make_unique<Plugin>(*this, std::string(name)));
+    return *plugins_.back();
+}
+
+Result<> PluginHost::load_all(const std::vector<std::string>& named) {
+    for (const auto& candidate : list_candidates(config_.folders))
+        if (auto loaded = load_path(candidate.path, candidate.name, true); !loaded)
+            logger().warning(loaded.error().message);
+    for (const auto& name : named) {
+        auto path = is_path(name) ? name : find_candidate(config_.folders, name);
+        auto* known = is_path(name) ? nullptr : find(name);
+        if (known && known->state == State::Loaded)
+            continue;
+        if (known && known->state == State::Failed)
+            return fail(known->reason);
+        if (path.empty())
+            return fail(cat("plugin '", name, "' is not found in ", joined(config_.folders)));
+        if (auto loaded = load_path(path, {}, false); !loaded)
+            return fail(loaded.error());
+    }
+    return {};
+}
+
+Result<> PluginHost::load(std::string_view name) {
+    if (is_path(name) && !config_.allow_path)
+        return fail(cat("Plugin '", name, "' is a path, not a name"),
+                    "start the host with --allow-plugin-path to load plugins by their paths");
+    auto path = is_path(name) ? std::string(name) : find_candidate(config_.folders, name);
+    if (path.empty())
+        return fail(cat("Plugin '", name, "' is not found"), cat("looked in ", joined(config_.folders)));
+    auto loaded = load_path(path, {}, false);
+    if (!loaded)
+        return fail(loaded.error());
+    boost::json::object data;
+    data["name"] = (*loaded)->name();
+    return services_.dispatcher.event("PLUGIN_LOADED", std::move(data));
+}
+
+// `only_ours`: a file without our note is passed over, since folders may hold a plugin's own libraries.
+Result<Plugin*> PluginHost::load_path(const std::string& path, std::string_view expected_name, bool only_ours) {
+    auto name = expected_name.empty() ? std::filesystem::path(path).stem().string() : std::string(expected_name);
+    if (!valid_plugin_name(name) || !path.ends_with(".so"))
+        return fail(cat("'", path, "' is no name for a plugin: letters, digits, '-' and '_', then \".so\""));
+    if (auto* known = find(name); known && known->state == State::Loaded)
+        return fail(cat("Plugin '", name, "' is already loaded"));
+    auto image = load_image(path);
+    if (image && !*image) {
+        if (only_ours)
+            return nullptr;
+        return fail(cat("'", path, "' is no Outport plugin: it has no ELF note \"Outport\""));
+    }
+    auto& plugin = entry(name);
+    plugin.path = path;
+    plugin.reason.clear();
+    plugin.image = image ? std::move(**image) : Image{};
+    auto started = image ? start(plugin) : fail(image.error());
+    plugin.state = started ? State::Loaded : State::Failed;
+    if (!started) {
+        plugin.reason = started.error().message;
+        return fail(started.error());
+    }
+    logger().info(cat("loaded plugin '", name, "' ", plugin.image.note.version, " from ", path));
+    return &plugin;
+}
+
+Result<> PluginHost::unload(std::string_view name) {
+    auto* plugin = find(name);
+    if (!plugin || plugin->state != State::Loaded)
+        return fail(cat("Plugin '", name, "' is not loaded"));
+    if (auto held = plugin->held_by(); !held.empty())
+        return fail(cat("Plugin '", name, "' is in use by ", held));
+    stop(*plugin);
+    boost::json::object data;
+    data["name"] = plugin->name();
+    return services_.dispatcher.event("PLUGIN_UNLOADED", std::move(data));
+}
+
+ExportType PluginHost::export_type(std::string_view name) const noexcept {
+    for (const auto& plugin : plugins_)
+        if (plugin->state == State::Loaded && plugin->type && name == plugin->type->name)
+            return {&*plugin->type, plugin.get()};
+    return {nullptr, nullptr};
+}
+
+void PluginHost::add_export(Plugin& plugin, std::string_view id) {
+    plugin.exports.emplace_back(id);
+}
+
+void PluginHost::remove_export(Plugin& plugin, std::string_view id) {
+    std::erase(plugin.exports, id);
+}
+
+void PluginHost::begin_departure(Plugin& plugin) {
+    ++plugin.departing;
+}
+
+void PluginHost::end_departure(Plugin& plugin) {
+    if (--plugin.departing == 0)
+        send_answers(plugin);
+}
+
+void PluginHost::run_option(std::string_view option, boost::json::object value, qmp::Call::Completion done) {
+    auto call = std::make_shared<qmp::Call>(std::string(option), std::move(value), qmp::kNoMonitor, std::move(done));
+    for (const auto& plugin : plugins_) {
+        auto it = plugin->options.find(std::string(option));
+        if (plugin->state == State::Loaded && it != plugin->options.end())
+            return run_handler(*plugin, it->second, call);
+    }
+    call->fail(Error{cat("no plugin handles the option --", option)});
+}
+
+std::vector<std::string> PluginHost::shutdown() {
+    std::vector<std::string> left;
+    for (auto it = plugins_.rbegin(); it != plugins_.rend(); ++it) {
+        auto& plugin = **it;
+        if (plugin.state != State::Loaded)
+            continue;
+        if (auto held = plugin.held_by(); !held.empty())
+            left.push_back(cat("plugin '", plugin.name(), "': ", held));
+        else
+            stop(plugin);
+    }
+    return left;
+}
+
+} // namespace outport::plugin
