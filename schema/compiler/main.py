@@ -92,9 +92,9 @@ def outputs(args, model):
         yield args.cxx_header, cxx.header(model, args.namespace)
         yield args.cxx_source, cxx.source(model, args.namespace, header)
     if args.c_header or args.c_source:
-        from outport_schema import ctypes_gen
-        yield args.c_header, ctypes_gen.header(model, args.c_prefix)
-        yield args.c_source, ctypes_gen.source(model, args.c_prefix, c_header)
+        from outport_schema import c
+        yield args.c_header, c.header(model, args.c_prefix)
+        yield args.c_source, c.source(model, args.c_prefix, c_header)
     if args.blob_header:
         yield args.blob_header, blob.header(blobs)
     if args.blob_source:

@@ -99,7 +99,7 @@ class Generator:
             return out + ["};"]
         out += [f"    {self.field(made, member)}" for member in layout.members(made)]
         if isinstance(made, UnionType) and made.extensible:
-            out.append("    // The members of a branch are beside these: read the same value as the type of the branch.")
+            out.append("    // A branch's members are beside these: read the same value as the type of the branch.")
         elif isinstance(made, UnionType):
             branches = ", ".join(["std::monostate"] + [self.held(made, b) for b in layout.branch_types(made)])
             out.append(f"    std::variant<{branches}> u; // goes by {names.identifier(made.discriminator)}")
@@ -145,7 +145,7 @@ class Generator:
 
     def _read_object(self, made: UserType) -> List[str]:
         out = [f"bool read({_API}, const outport_value* value, {self.name(made)}& out) {{",
-               "    if (!is_object(api, value)) return false;"]
+               "    out = {};", "    if (!is_object(api, value)) return false;"]
         for member in layout.members(made):
             how = "get_maybe" if member.optional or member.cond else "get"
             out.append(f'    if (!{how}(api, value, "{member.name}", out.{names.identifier(member.name)})) return false;')
