@@ -93,6 +93,8 @@ struct outport_done {
     void (*complete)(struct outport_done* done, int32_t status) OUTPORT_NOEXCEPT;
     struct outport_error* error;
 };
+OUTPORT_STATIC_ASSERT(offsetof(struct outport_done, complete) == 8, "pinned");
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_done) == 24, "append only");
 
 OUTPORT_END_DECLS
 

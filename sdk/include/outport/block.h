@@ -50,9 +50,10 @@ OUTPORT_BEGIN_DECLS
 #define OUTPORT_EXTENT_ZERO (1u << 1) /* reads as zeroes */
 
 struct outport_extent {
-    uint64_t length;
+    uint64_t length; /* bytes */
     uint64_t flags;
 };
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_extent) == 16, "fixed for revision 1");
 
 struct outport_block_request {
     uint32_t op;

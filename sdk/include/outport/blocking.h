@@ -21,7 +21,7 @@ OUTPORT_BEGIN_DECLS
 
 struct outport_blocking_job {
     /* [pool] [any-state] [may-block] Repeat: once for each submit. Does the waiting. No table of the host may
-     * be called from here but those tagged [any]. Owner: `job` is lent to the pool. */
+     * be called from here but what is tagged "any". Owner: `job` is lent to the pool. */
     void (*run)(struct outport_blocking_job* job) OUTPORT_NOEXCEPT;
 
     /* [loop] [any-state] [nonblocking] Repeat: once after run. On the loop that was given to submit, and what

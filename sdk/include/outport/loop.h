@@ -87,8 +87,8 @@ struct outport_loop_api {
      * loop's own thread as of the start of the turn. Owner: `loop` is the host's. */
     uint64_t (*now)(struct outport_loop* loop) OUTPORT_NOEXCEPT;
 
-    /* [any] [any-state] [nonblocking] Repeat: any. Concurrent: yes. The main loop, on which everything [main]
-     * runs. Owner: `host` is the host's; the loop lives until fini returns. */
+    /* [any] [any-state] [nonblocking] Repeat: any. Concurrent: yes. The main loop, on which everything of the
+     * main thread runs. Owner: `host` is the host's; the loop lives until fini returns. */
     struct outport_loop* (*main_loop)(const struct outport_host* host)OUTPORT_NOEXCEPT;
 };
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_loop_api) == 112, "append only");

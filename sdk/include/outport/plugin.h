@@ -40,6 +40,8 @@ struct outport_host {
     void (*set_error)(struct outport_error* error, const char* message, uint64_t message_length,
                       const char* hint, uint64_t hint_length) OUTPORT_NOEXCEPT;
 };
+OUTPORT_STATIC_ASSERT(offsetof(struct outport_host, get_extension) == 40, "pinned");
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_host) == 56, "append only");
 
 struct outport_plugin {
     uint32_t struct_size;
@@ -73,11 +75,7 @@ OUTPORT_STATIC_ASSERT(offsetof(struct outport_plugin, get_extension) == 72, "pin
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_plugin) == 80, "append only");
 
 /* The one symbol. Constant-initialised: nothing of the plugin runs before init. */
-#ifdef __cplusplus
 extern __attribute__((visibility("default"))) const struct outport_plugin outport_plugin;
-#else
-extern __attribute__((visibility("default"))) const struct outport_plugin outport_plugin;
-#endif
 
 /* The ELF note, which the host reads before it opens the file, so that a refusal runs none of the plugin's
  * code. Section ".note.outport", name "Outport", type 1. */
