@@ -76,7 +76,7 @@ std::vector<std::string> BlockingPool::shutdown(std::uint64_t deadline_ns) {
     for (PoolState::Class& c : state_->classes) {
         while (c.owners.linked()) {
             auto* share = owner_of(c.owners.next, &BlockingOwner::Share::hook);
-            BlockingJob* job = owner_of(share->waiting.next, &BlockingJob::hook);
+            BlockingJob* job = PoolState::job_of(share->waiting.next);
             state_->dequeue(*job);
             state_->account_end(*job);
             job->hook.insert_before(cancelled);
@@ -87,7 +87,7 @@ std::vector<std::string> BlockingPool::shutdown(std::uint64_t deadline_ns) {
     if (cancelled.linked()) {
         lock.unlock();
         while (cancelled.linked()) {
-            BlockingJob* job = owner_of(cancelled.next, &BlockingJob::hook);
+            BlockingJob* job = PoolState::job_of(cancelled.next);
             job->hook.unlink();
             PoolState::hand_back(*job, -ECANCELED);
         }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/loop/io-flusher.hpp"
 
+#include "host/base/log.hpp"
 #include "host/base/text.hpp"
 #include "host/loop/iothread.hpp"
-#include "host/loop/log.hpp"
 
 #include <atomic>
 #include <cerrno>
@@ -21,7 +21,8 @@ bool set_io_flusher() noexcept {
         return true;
     static std::atomic<bool> told{false};
     if (!told.exchange(true)) {
-        log_warning(
+        log::warning(
+            "loop",
             cat("PR_SET_IO_FLUSHER: ", std::strerror(errno),
                 "; exports that serve the kernel may stall when memory is short (needs CAP_SYS_RESOURCE)"));
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/loop/iothread.hpp"
 
+#include "host/base/log.hpp"
 #include "host/base/text.hpp"
-#include "host/loop/log.hpp"
 
 #include <condition_variable>
 #include <mutex>
@@ -60,7 +60,7 @@ void IoThread::main(Startup& startup) {
     left_over_ = loop_->run();
     if (left_over_) {
         // The kernel may still write to what they name, so the ring must not go before the process does.
-        log_error(cat(left_over_, " operations of iothread '", name_, "' did not come back"));
+        log::error("loop", cat(left_over_, " operations of iothread '", name_, "' did not come back"));
         static_cast<void>(loop->release());
     }
     if (stopped_) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/loop/loop.hpp"
 
+#include "host/base/log.hpp"
 #include "host/base/text.hpp"
-#include "host/loop/log.hpp"
 
 #include <array>
 #include <cerrno>
@@ -85,14 +85,14 @@ Loop::~Loop() {
 
 std::size_t Loop::run(std::uint64_t drain_ns) {
     while (!stop_.load(std::memory_order_acquire))
-        turn_once(true);
+        turn_once(Sleep::IfNothingIsLeft);
     std::size_t left_over = drain(drain_ns);
     stop_.store(false, std::memory_order_relaxed);
     return left_over;
 }
 
 void Loop::run_once(bool may_sleep) {
-    turn_once(may_sleep);
+    turn_once(may_sleep ? Sleep::IfNothingWasDone : Sleep::Never);
 }
 
 void Loop::stop() noexcept {
@@ -110,26 +110,29 @@ std::size_t Loop::drain(std::uint64_t drain_ns) {
             break;
         cancel_everything();
         arm_after(tick, kDrainTickNs);
-        turn_once(true);
+        turn_once(Sleep::IfNothingWasDone);
     }
     disarm(tick);
-    turn_once(false); // what nobody waits for, such as close(), goes out
+    turn_once(Sleep::Never); // what nobody waits for, such as close(), goes out
     draining_ = false;
     return in_flight_;
 }
 
-void Loop::turn_once(bool may_sleep) {
+void Loop::turn_once(Sleep sleep) {
     assert(on_thread() && !in_turn_);
     in_turn_ = true;
     ++turn_;
     turn_time_ns_ = 0;
+    std::uint64_t before = called_back_;
     append(yielded_, ready_);
     run_completions();
     run_timers();
     run_posted();
     run_ready();
     run_deferred();
-    submit_and_wait(may_sleep);
+    if (sleep == Sleep::IfNothingWasDone && called_back_ != before)
+        sleep = Sleep::Never;
+    submit_and_wait(sleep);
     in_turn_ = false;
 }
 
@@ -164,6 +167,7 @@ void Loop::dispatch(const Reaped& reaped) {
         c->pending = 0;
         --in_flight_;
     }
+    ++called_back_;
     c->fn(c, reaped.result, reaped.flags);
 }
 
@@ -171,14 +175,17 @@ void Loop::run_timers() {
     if (timers_.empty())
         return;
     timers_.collect_due(now_ns());
-    while (Timer* timer = timers_.pop_collected())
+    while (Timer* timer = timers_.pop_collected()) {
+        ++called_back_;
         timer->fn(timer);
+    }
 }
 
 void Loop::run_posted() {
     Posted* posted = posted_.take_all();
     while (posted) {
         Posted* next = posted->next;
+        ++called_back_;
         posted->fn(posted);
         posted = next;
     }
@@ -189,6 +196,7 @@ void Loop::run_ready() {
     append(ready_, batch);
     while (batch.linked()) {
         Task* task = pop(batch);
+        ++called_back_;
         task->fn(task);
     }
 }
@@ -203,6 +211,7 @@ void Loop::run_deferred() {
             continue;
         }
         task->last_turn = turn_;
+        ++called_back_;
         task->fn(task);
     }
     append(again, deferred_);
@@ -256,8 +265,8 @@ bool Loop::has_work() const noexcept {
            ring_.has_completions() || !posted_.empty();
 }
 
-void Loop::submit_and_wait(bool may_sleep) {
-    if (may_sleep && !has_work()) {
+void Loop::submit_and_wait(Sleep sleep) {
+    if (sleep != Sleep::Never && !has_work()) {
         wait_for_work();
     } else if (ring_.unsubmitted() || ring_.needs_enter()) {
         enter(0, 0);
@@ -336,7 +345,7 @@ void Loop::enter(std::uint32_t min_complete, std::uint64_t timeout_ns) noexcept 
         return;
     default:
         // EBADF, EEXIST (another thread's ring), EFAULT…: nothing that goes on could be trusted.
-        log_error(cat("io_uring_enter failed with errno ", -rc, "; giving up"));
+        log::error("loop", cat("io_uring_enter failed with errno ", -rc, "; giving up"));
         std::abort();
     }
 }

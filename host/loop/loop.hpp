@@ -57,7 +57,7 @@ class Loop {
     // waits for the holders, and returns how many operations did not come back within `drain_ns`: 0 in a
     // sound program.
     std::size_t run(std::uint64_t drain_ns = 5'000'000'000);
-    // One turn. Sleeps only if `may_sleep` and there is nothing to do. For tests and for start-up.
+    // One turn, which sleeps at its end only if `may_sleep` and it called nothing back. For tests and start-up.
     void run_once(bool may_sleep);
     void stop() noexcept; // [any] also before run()
 
@@ -147,14 +147,15 @@ class Loop {
   private:
     explicit Loop(const LoopOptions& options) : poll_(options.poll) {}
 
-    void turn_once(bool may_sleep);
+    enum class Sleep : std::uint8_t { Never, IfNothingWasDone, IfNothingIsLeft };
+    void turn_once(Sleep sleep);
     void run_completions();
     void run_timers();
     void run_posted();
     void run_ready();
     void run_deferred();
     bool has_work() const noexcept;
-    void submit_and_wait(bool may_sleep);
+    void submit_and_wait(Sleep sleep);
     void wait_for_work();
     bool poll_for_work(std::uint64_t until_ns) noexcept;
     void sleep() noexcept;
@@ -176,6 +177,7 @@ class Loop {
     std::vector<Reaped> backlog_; // completions that had to be taken off the ring in the middle of a turn
     std::uint64_t turn_ = 0;
     std::uint64_t turn_time_ns_ = 0;
+    std::uint64_t called_back_ = 0; // callbacks so far
     std::size_t in_flight_ = 0;
     Stats stats_;
     int wake_fd_ = -1;

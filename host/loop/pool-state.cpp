@@ -14,11 +14,11 @@ constexpr std::size_t index(JobClass c) {
     return static_cast<std::size_t>(c);
 }
 
-BlockingJob* job_of(ListHook* hook) {
-    return owner_of(hook, &BlockingJob::hook);
-}
-
 } // namespace
+
+BlockingJob* PoolState::job_of(const ListHook* hook) {
+    return owner_of(const_cast<ListHook*>(hook), &BlockingJob::hook);
+}
 
 PoolState::PoolState(const BlockingPool::Limits& l)
     : limits(l), classes{{{}, 0, l.data_threads, l.data_share}, {{}, 0, l.control_threads, l.control_share}} {
@@ -159,7 +159,7 @@ bool PoolState::hopeless(const BlockingOwner& owner, std::uint64_t now) const {
 bool PoolState::control_hangs(std::uint64_t now) const {
     std::uint32_t hanging = 0;
     for (const ListHook* h = running.next; h != &running; h = h->next) {
-        const BlockingJob& job = *job_of(const_cast<ListHook*>(h));
+        const BlockingJob& job = *job_of(h);
         if (job.job_class == JobClass::Control && overdue(job, now))
             ++hanging;
     }
@@ -187,7 +187,7 @@ std::string PoolState::first_hanging(const BlockingOwner& owner) const {
     const BlockingJob* found = nullptr;
     for (const ListHook* list : {&stuck, &running}) {
         for (const ListHook* h = list->next; h != list; h = h->next) {
-            const BlockingJob* job = job_of(const_cast<ListHook*>(h));
+            const BlockingJob* job = job_of(h);
             if (!found || (found->owner != &owner && job->owner == &owner))
                 found = job;
         }
@@ -201,7 +201,7 @@ std::vector<std::string> PoolState::describe(bool running_too) const {
         if (list == &running && !running_too)
             break;
         for (const ListHook* h = list->next; h != list; h = h->next) {
-            const BlockingJob* job = job_of(const_cast<ListHook*>(h));
+            const BlockingJob* job = job_of(h);
             names.push_back(cat(job->what, " (", job->owner->name(), ")"));
         }
     }

@@ -21,6 +21,8 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
         std::uint32_t share;
     };
 
+    static BlockingJob* job_of(const ListHook* hook);
+
     explicit PoolState(const BlockingPool::Limits& limits);
 
     // ---- queues

@@ -2,8 +2,8 @@
 // The threads of a blocking pool: workers and the watcher.
 #include "host/loop/pool-state.hpp"
 
+#include "host/base/log.hpp"
 #include "host/loop/io-flusher.hpp"
-#include "host/loop/log.hpp"
 #include "host/loop/loop.hpp"
 
 #include <cerrno>
@@ -112,7 +112,7 @@ void PoolState::watch() {
             continue; // the lock was released meanwhile
         std::uint64_t next = now + limits.stuck_after_ns;
         if (running.linked()) {
-            const BlockingJob* oldest = owner_of(running.next, &BlockingJob::hook);
+            const BlockingJob* oldest = job_of(running.next);
             if (!overdue(*oldest, now))
                 next = oldest->started_ns + limits.stuck_after_ns;
         }
@@ -134,9 +134,9 @@ bool PoolState::look_after_hanging(std::unique_lock<std::mutex>& lock, std::uint
         return false;
     lock.unlock(); // writing a log line may wait
     for (const std::string& line : lines)
-        log_warning(line);
+        log::warning("loop", line);
     while (refused.linked()) {
-        BlockingJob* job = owner_of(refused.next, &BlockingJob::hook);
+        BlockingJob* job = job_of(refused.next);
         job->hook.unlink();
         hand_back(*job, -EBUSY);
     }
