@@ -89,9 +89,8 @@ class Daemon:
 
     def start(self, *args, monitor=True, wait=True, stdin=subprocess.DEVNULL, stdout=None):
         """Starts with these arguments (and a monitor), and waits until the monitor answers."""
-        command = self.wrapper + self.program + (self.monitor_args() if monitor else [])
-        command += [str(a) for a in args]
-        self.command = command
+        # The monitor comes last: once it listens, all that stands before it is done.
+        command = self.wrapper + self.program + [str(a) for a in args] + (self.monitor_args() if monitor else [])
         with open(self.stderr_path, "ab") as err:
             self.process = subprocess.Popen(command, stdin=stdin, stdout=stdout or err, stderr=err, env=self.env)
         if monitor and wait:
