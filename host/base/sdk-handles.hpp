@@ -8,6 +8,7 @@
 
 #include "host/base/error.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -37,7 +38,8 @@ struct outport_export {
 
 namespace outport::sdk {
 
-// One plugin's view of the host: what `outport_host.context` points to. Set before `init`, unchanged after.
+// One plugin's view of the host: what `outport_host.context` points to. Set before `init`, unchanged after, but for
+// the two counters at the end.
 struct HostContext {
     outport_host host{};
     std::string plugin; // its name, for logs
@@ -45,6 +47,7 @@ struct HostContext {
     loop::BlockingPool* blocking = nullptr;
     loop::BlockingOwner* blocking_owner = nullptr; // the plugin's share of the blocking threads
     plugin::Plugin* owner = nullptr;
+    std::atomic<std::uint32_t> jobs{0}; // of outport.blocking/1, whose `done` has not returned; any loop
     std::uint32_t listeners = 0; // of outport.net/1, that have not ended; the plugin stays until it is 0. Main loop only
 };
 

@@ -5,6 +5,7 @@
 #include "host/base/text.hpp"
 #include "host/plugin/folders.hpp"
 #include "host/plugin/plugin.hpp"
+#include "host/plugin/values.hpp"
 #include "host/qmp/dispatcher.hpp"
 #include "host/schema/registry.hpp"
 
@@ -42,6 +43,7 @@ bool is_path(std::string_view name) {
 PluginHost::PluginHost(PluginServices services, PluginHostConfig config)
     : services_(services), config_(std::move(config)) {
     offer(OUTPORT_QMP_ID, qmp_api());
+    offer(OUTPORT_VALUES_ID, values_api());
     offer(OUTPORT_LOG_ID, log_api());
     offer(OUTPORT_THREAD_CHECK_ID, thread_check_api());
 }

@@ -48,8 +48,8 @@ std::string Plugin::held_by() const {
         return cat(events, " event(s) that it has begun");
     if (context.listeners > 0)
         return cat(context.listeners, " listener(s)");
-    if (!blocking.idle())
-        return "a blocking job that has not come back";
+    if (auto jobs = context.jobs.load(std::memory_order_acquire); jobs > 0)
+        return cat(jobs, " blocking job(s) that have not come back");
     return {};
 }
 

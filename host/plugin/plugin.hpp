@@ -7,10 +7,14 @@
 #include "host/base/log.hpp"
 #include "host/base/sdk-handles.hpp"
 #include "host/loop/blocking-pool.hpp"
+#include "host/loop/completion.hpp"
 #include "host/plugin/image.hpp"
+#include "host/qmp/call.hpp"
 
 #include <outport/export-type.h>
+#include <outport/log.h>
 #include <outport/qmp.h>
+#include <outport/thread-check.h>
 
 #include <cstdint>
 #include <memory>
@@ -43,7 +47,6 @@ class Plugin {
     Plugin(PluginHost& host, std::string name);
     Plugin(const Plugin&) = delete;
     Plugin& operator=(const Plugin&) = delete;
-    ~Plugin();
 
     const std::string& name() const noexcept { return context.plugin; }
 
@@ -61,6 +64,8 @@ class Plugin {
             return short_table(id);
         return copy;
     }
+
+    void send_answers_now();
 
     PluginHost& owner;
     sdk::HostContext context;
@@ -81,8 +86,8 @@ class Plugin {
     std::size_t calls = 0;            // of its commands and options, not answered yet
     std::size_t events = 0;           // begun, not sent yet
     std::size_t departing = 0;        // exports that are destroyed and not deleted yet
-    std::vector<std::unique_ptr<PluginCall>> answered; // wait for the loop's task, and for `departing`
-    loop::Task answer_task;
+    std::vector<std::shared_ptr<PluginCall>> answered; // wait for the loop's task, and for `departing`
+    loop::Task answer_task{loop::task_fn<&Plugin::answer_task, &Plugin::send_answers_now>};
 
   private:
     std::unexpected<Error> short_table(const char* id) const;
@@ -94,8 +99,8 @@ inline Plugin& plugin_of(const outport_host* host) noexcept {
 
 // The tables of this concern: outport.qmp/1, outport.log/1, outport.thread-check/1.
 const outport_qmp_api* qmp_api() noexcept;
-const void* log_api() noexcept;
-const void* thread_check_api() noexcept;
+const outport_log_api* log_api() noexcept;
+const outport_thread_check_api* thread_check_api() noexcept;
 
 // Fills `context.host` with the functions that every plugin gets.
 void fill_host(Plugin& plugin, const char* version);
