@@ -55,7 +55,8 @@ class Call {
     bool cancelled_ = false, answered_ = false;
 };
 
-// The handler keeps the call until it has answered. Shared, because the monitor cancels it through its own reference.
+// The handler keeps the call until it has answered. Shared, because the monitor cancels it through its own
+// reference.
 using CallPtr = std::shared_ptr<Call>;
 using Handler = std::move_only_function<void(CallPtr)>;
 

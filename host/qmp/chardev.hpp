@@ -29,7 +29,8 @@ struct ChardevOptions {
     std::string label() const;
 };
 
-// `help`: set when the text asks for the list of back ends. Warnings (deprecated spellings) are appended to `warnings`.
+// `help`: set when the text asks for the list of back ends. Warnings (deprecated spellings) are appended to
+// `warnings`.
 Result<ChardevOptions> parse_chardev(std::string_view text, std::vector<std::string>& warnings, bool& help);
 // What `--chardev help` prints.
 std::string chardev_help();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a request object to an answer object: QMP's envelope, its rules and its words; and events to every monitor.
-// Not thread-safe: main loop only. Other threads post to the main loop first.
+// From a request object to an answer object: QMP's envelope, its rules and its words; and events to every
+// monitor. Not thread-safe: main loop only. Other threads post to the main loop first.
 #pragma once
 
 #include "host/qmp/command-table.hpp"
@@ -32,19 +32,20 @@ class Dispatcher {
     const schema::Registry& registry() const noexcept { return registry_; }
     CommandTable& table() noexcept { return table_; }
 
-    // Validates and runs one command for the command line or the host itself. `done` runs once, possibly before this returns.
+    // Validates and runs one command for the command line or the host itself. `done` runs once, possibly
+    // before this returns.
     CallPtr call(std::string_view command, const boost::json::object& arguments, schema::InputMode mode,
                  Call::Completion done);
     // The same with arguments that are validated already.
     CallPtr call_validated(std::string_view command, boost::json::object arguments, std::uint64_t monitor,
                            Call::Completion done);
 
-    // Sends an event to every monitor past negotiation. Unknown or malformed events are not sent (the log says so, debug
-    // builds stop); data of an event that a plugin owns comes through here too.
+    // Sends an event to every monitor past negotiation. Unknown or malformed events are not sent (the log
+    // says so, debug builds stop); data of an event that a plugin owns comes through here too.
     Result<> event(std::string_view name, boost::json::object data = {});
 
-    // For a monitor. `negotiating`: only qmp_capabilities is known. `done` gets the whole answer, id included;
-    // or nothing (null) for a command without a success response.
+    // For a monitor. `negotiating`: only qmp_capabilities is known. `done` gets the whole answer, id
+    // included; or nothing (null) for a command without a success response.
     struct Session {
         std::uint64_t monitor = kNoMonitor;
         bool negotiating = false, oob = false;

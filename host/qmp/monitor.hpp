@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One QMP session over a channel of bytes: greeting, negotiation, requests in order, out-of-band ones ahead of the queue,
-// answers and events. Knows nothing of sockets. Not thread-safe: main loop only.
+// One QMP session over a channel of bytes: greeting, negotiation, requests in order, out-of-band ones ahead
+// of the queue, answers and events. Knows nothing of sockets. Not thread-safe: main loop only.
 #pragma once
 
 #include "host/qmp/dispatcher.hpp"
@@ -41,8 +41,8 @@ class Monitor {
 
     // A peer has come: greet it. Once for each session.
     void open();
-    // Takes bytes until the session has as many requests as it may hold; returns how many it took. The rest is fed again
-    // after want_input().
+    // Takes bytes until the session has as many requests as it may hold; returns how many it took. The rest
+    // is fed again after want_input().
     std::size_t feed(std::string_view bytes);
     bool ready() const noexcept { return !full(); }
 

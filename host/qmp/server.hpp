@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The channels of the process that monitors sit on: listening sockets (unix, TCP), connected sockets, standard input and
-// output. One client at a time for each; the next waits in the kernel's backlog. Not thread-safe: main loop only.
+// The channels of the process that monitors sit on: listening sockets (unix, TCP), connected sockets,
+// standard input and output. One client at a time for each; the next waits in the kernel's backlog. Not
+// thread-safe: main loop only.
 #pragma once
 
 #include "host/base/error.hpp"
@@ -24,10 +25,10 @@ class Channel;
 
 struct ServerConfig {
     mode_t socket_mode = 0600;
-    std::string socket_group; // empty: the process's own
-    std::string version;      // Outport's own
+    std::string socket_group;                         // empty: the process's own
+    std::string version;                              // Outport's own
     std::size_t output_limit = std::size_t{64} << 20; // bytes that a peer may leave unread before it is cut
-    bool daemonized = false;  // standard input is not there
+    bool daemonized = false;                          // standard input is not there
 };
 
 class Server {
@@ -40,8 +41,8 @@ class Server {
     // Puts a monitor on a channel that exists. `id` may be empty.
     Result<> add_monitor(std::string_view chardev, std::string_view id, bool pretty);
 
-    // No new clients; what is pending for those that are there is sent as far as they take it at once, then all is closed
-    // and unlinked. Idempotent. Unlinking also happens in the destructor.
+    // No new clients; what is pending for those that are there is sent as far as they take it at once, then
+    // all is closed and unlinked. Idempotent. Unlinking also happens in the destructor.
     void close();
     // True while a reply is still on its way to some client (quit waits for that, for a bounded time).
     bool flushing() const noexcept;

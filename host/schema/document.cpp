@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads a schema document. A fragment comes out of a shared object that a stranger may have made: nothing here trusts
-// its shape, its sizes or its depth. The first error sticks; what is read after it is thrown away.
+// Reads a schema document. A fragment comes out of a shared object that a stranger may have made: nothing
+// here trusts its shape, its sizes or its depth. The first error sticks; what is read after it is thrown
+// away.
 #include "host/schema/document.hpp"
 
 #include "host/base/text.hpp"
@@ -19,7 +20,9 @@ constexpr std::size_t kMaxItems = 4096; // in any one list of a document
 constexpr std::size_t kMaxName = 255, kMaxText = 65536;
 constexpr unsigned kMaxConditionDepth = 16;
 
-std::string_view view(const bj::string& s) { return {s.data(), s.size()}; }
+std::string_view view(const bj::string& s) {
+    return {s.data(), s.size()};
+}
 
 // Where in the document we are; spelled out only for an error.
 struct Place {
@@ -142,7 +145,8 @@ std::string Reader::name(const bj::value& v, const Place& at, bool digit_first) 
 std::string Reader::type_name(const bj::value& v, const Place& at, bool array_allowed) {
     std::string s = text(v, at, kMaxName);
     auto [element, is_array] = split_array(s);
-    if (!error && ((is_array && !array_allowed) || element.empty() || qapi_name_length(element) != element.size()))
+    if (!error &&
+        ((is_array && !array_allowed) || element.empty() || qapi_name_length(element) != element.size()))
         fail(at, cat("'", s, "' is not a well-formed type"));
     return s;
 }
@@ -304,7 +308,8 @@ TypeDef Reader::type(std::string_view key, const bj::value& v, const Place& at) 
         known_keys(o, at, {"kind", "values", "if", "features"});
         Place here = in(at, "values");
         if (const bj::value* values = o.if_contains("values"))
-            list(t.values, *values, here, [&](const bj::value& e, const Place& p) { return enum_value(e, p); });
+            list(t.values, *values, here,
+                 [&](const bj::value& e, const Place& p) { return enum_value(e, p); });
         unique(t.values, here, [](const EnumValueDef& e) -> std::string_view { return e.name; });
     } else if (kind == "struct") {
         t.kind = TypeDef::Kind::Struct;
@@ -319,7 +324,8 @@ TypeDef Reader::type(std::string_view key, const bj::value& v, const Place& at) 
         t.discriminator = name(required(o, at, "discriminator"), in(at, "discriminator"));
         Place here = in(at, "branches");
         if (const bj::value* branches = o.if_contains("branches"))
-            list(t.branches, *branches, here, [&](const bj::value& b, const Place& p) { return branch(b, p); });
+            list(t.branches, *branches, here,
+                 [&](const bj::value& b, const Place& p) { return branch(b, p); });
         unique(t.branches, here, [](const BranchDef& b) -> std::string_view { return b.value; });
     } else if (kind == "alternate") {
         t.kind = TypeDef::Kind::Alternate;
@@ -429,7 +435,8 @@ void Reader::read(Fragment& f, const bj::value& document) {
     });
     auto types_into = [&](std::vector<TypeDef>& out) {
         return [&, this](const bj::value& v, const Place& p) {
-            table(out, v, p, [&](std::string_view k, const bj::value& t, const Place& q) { return type(k, t, q); });
+            table(out, v, p,
+                  [&](std::string_view k, const bj::value& t, const Place& q) { return type(k, t, q); });
         };
     };
     part("uses", types_into(f.uses));
@@ -502,9 +509,9 @@ Result<std::shared_ptr<const Fragment>> read_document(const boost::json::value& 
 }
 
 bool is_builtin_type(std::string_view name) noexcept {
-    static constexpr std::string_view kNames[] = {"str",   "int",    "int8",   "int16",  "int32", "int64",
-                                                  "uint8", "uint16", "uint32", "uint64", "size",  "bool",
-                                                  "number", "null",  "any"};
+    static constexpr std::string_view kNames[] = {"str",   "int",   "int8",   "int16",  "int32",
+                                                  "int64", "uint8", "uint16", "uint32", "uint64",
+                                                  "size",  "bool",  "number", "null",   "any"};
     return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 

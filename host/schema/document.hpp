@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A schema document after its first check: every part has the right shape, names are well formed, sizes are bounded;
-// whether the names it refers to exist is the merger's question. Immutable once read; may be shared between threads.
+// A schema document after its first check: every part has the right shape, names are well formed, sizes are
+// bounded; whether the names it refers to exist is the merger's question. Immutable once read; may be shared
+// between threads.
 #pragma once
 
 #include "host/base/error.hpp"

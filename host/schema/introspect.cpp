@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// query-qmp-schema: an array of SchemaInfo. Commands and events keep their names; types are numbered in the order of
-// their first use, so that nobody relies on their names; only what can be reached from a command or event is there.
+// query-qmp-schema: an array of SchemaInfo. Commands and events keep their names; types are numbered in the
+// order of their first use, so that nobody relies on their names; only what can be reached from a command or
+// event is there.
 #include "host/schema/registry.hpp"
 
 #include "host/base/text.hpp"
@@ -32,7 +33,8 @@ class Introspector {
 
   private:
     std::string use(const Type* type);
-    void emit(const std::string& name, const char* meta, bj::object info, const std::vector<std::string>& features);
+    void emit(const std::string& name, const char* meta, bj::object info,
+              const std::vector<std::string>& features);
     void describe(const Type& type);
     bj::object describe_enum(const Type& type);
     bj::object describe_object(const Type& type);
@@ -129,9 +131,7 @@ bj::object Introspector::describe_alternate(const Type& type) {
 
 void Introspector::describe(const Type& type) {
     const std::string& name = names_.at(&type);
-    auto builtin = [&](const char* json_type) {
-        emit(name, "builtin", {{"json-type", json_type}}, {});
-    };
+    auto builtin = [&](const char* json_type) { emit(name, "builtin", {{"json-type", json_type}}, {}); };
     switch (type.kind) {
     case Kind::Str:
         return builtin("string");
@@ -175,6 +175,8 @@ bj::array Introspector::run() {
 
 } // namespace
 
-bj::value introspect(const Schema& schema, bool unmask) { return Introspector(schema, unmask).run(); }
+bj::value introspect(const Schema& schema, bool unmask) {
+    return Introspector(schema, unmask).run();
+}
 
 } // namespace outport::schema

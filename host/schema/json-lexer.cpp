@@ -10,16 +10,23 @@
 namespace outport::json {
 namespace {
 
-bool digit(unsigned char c) { return c >= '0' && c <= '9'; }
-bool space(unsigned char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+bool digit(unsigned char c) {
+    return c >= '0' && c <= '9';
+}
+bool space(unsigned char c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
-// Where input may be understood again: structure, control characters but the tab, and the two bytes that UTF-8 never has.
+// Where input may be understood again: structure, control characters but the tab, and the two bytes that
+// UTF-8 never has.
 bool resumes(unsigned char c) {
     return (c < 0x20 && c != '\t') || c >= 0xFE || c == '{' || c == '}' || c == '[' || c == ']' || c == ',' ||
            c == ':';
 }
 
-bool string_byte(unsigned char c) { return c >= 0x20 && c <= 0xFD; }
+bool string_byte(unsigned char c) {
+    return c >= 0x20 && c <= 0xFD;
+}
 
 } // namespace
 
@@ -209,7 +216,8 @@ std::optional<TokenKind> Lexer::next(std::string_view& input) {
         }
         if (result == Step::Token) {
             fresh_ = true;
-            if (text_.capacity() > 65536 && text_.size() < 4096) // one long string does not bind memory for ever
+            if (text_.capacity() > 65536 &&
+                text_.size() < 4096) // one long string does not bind memory for ever
                 text_.shrink_to_fit();
             return kind;
         }

@@ -29,7 +29,8 @@ enum class TokenKind : std::uint8_t {
 class Lexer {
   public:
     // The next token that ends inside `input`, whose start moves behind it; none: the input is used up.
-    // After Bad it skips to where a client may have started anew: a bracket, comma, colon, or control character.
+    // After Bad it skips to where a client may have started anew: a bracket, comma, colon, or control
+    // character.
     std::optional<TokenKind> next(std::string_view& input);
     // The input has ended: the token that this completes.
     std::optional<TokenKind> finish();
@@ -52,7 +53,11 @@ class Lexer {
         Exponent,
         Keyword
     };
-    enum class Step : std::uint8_t { Taken, Again, Token }; // Again: look at the byte once more, in the new state
+    enum class Step : std::uint8_t {
+        Taken,
+        Again,
+        Token
+    }; // Again: look at the byte once more, in the new state
 
     Step step(unsigned char c, TokenKind& kind);
     Step start(unsigned char c, TokenKind& kind);

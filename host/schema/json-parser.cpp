@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The value builder behind json::StreamParser. Values are built as tokens arrive, on a stack of our own, so a deep
-// message costs no C++ recursion and a broken one no memory beyond its first error. As in QEMU, a message ends when its
-// brackets balance (or close too much), and only then is its error reported.
+// The value builder behind json::StreamParser. Values are built as tokens arrive, on a stack of our own, so a
+// deep message costs no C++ recursion and a broken one no memory beyond its first error. As in QEMU, a
+// message ends when its brackets balance (or close too much), and only then is its error reported.
 #include "host/base/text.hpp"
 #include "host/schema/json-lexer.hpp"
 #include "host/schema/json.hpp"
@@ -35,7 +35,16 @@ bj::value number_value(const std::string& text, TokenKind kind) {
 }
 
 // What the innermost open container waits for.
-enum class Expect : std::uint8_t { FirstElement, Element, ElementSeparator, FirstKey, Key, Colon, Value, PairSeparator };
+enum class Expect : std::uint8_t {
+    FirstElement,
+    Element,
+    ElementSeparator,
+    FirstKey,
+    Key,
+    Colon,
+    Value,
+    PairSeparator
+};
 
 struct Frame {
     Expect expect;
@@ -246,7 +255,9 @@ StreamParser::~StreamParser() = default;
 StreamParser::StreamParser(StreamParser&&) noexcept = default;
 StreamParser& StreamParser::operator=(StreamParser&&) noexcept = default;
 
-void StreamParser::reset() { state_ = std::make_unique<State>(); }
+void StreamParser::reset() {
+    state_ = std::make_unique<State>();
+}
 
 std::optional<Message> StreamParser::next(std::string_view& input) {
     State& s = *state_;

@@ -136,7 +136,9 @@ class Writer {
 
 } // namespace
 
-void write(std::string& out, const boost::json::value& value, bool pretty) { Writer(out, pretty).value(value); }
+void write(std::string& out, const boost::json::value& value, bool pretty) {
+    Writer(out, pretty).value(value);
+}
 
 std::string to_string(const boost::json::value& value, bool pretty) {
     std::string out;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON as QMP speaks it: a parser that takes its input in any pieces, with QEMU's dialect, limits and messages,
-// and a writer with QEMU's spacing and escapes. Strings are modified UTF-8 (NUL is C0 80).
-// Not thread-safe; separate objects are independent.
+// JSON as QMP speaks it: a parser that takes its input in any pieces, with QEMU's dialect, limits and
+// messages, and a writer with QEMU's spacing and escapes. Strings are modified UTF-8 (NUL is C0 80). Not
+// thread-safe; separate objects are independent.
 #pragma once
 
 #include "host/base/error.hpp"

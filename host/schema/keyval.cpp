@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two steps, as the syntax is defined: first a tree of objects whose keys are the fragments as written, then the
-// objects whose keys are all numbers become arrays.
+// Two steps, as the syntax is defined: first a tree of objects whose keys are the fragments as written, then
+// the objects whose keys are all numbers become arrays.
 #include "host/schema/keyval.hpp"
 
 #include "host/base/text.hpp"
@@ -18,8 +18,12 @@ namespace bj = boost::json;
 constexpr std::size_t kMaxFragment = 127; // bytes of one part of a key
 constexpr std::size_t kMaxDepth = 256;    // parts of one key
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-bool alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool digit(char c) {
+    return c >= '0' && c <= '9';
+}
+bool alpha(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
 std::size_t digits_at(std::string_view s) {
     std::size_t n = 0;
@@ -240,7 +244,8 @@ Result<bj::object> parse_keyval(std::string_view text, std::string_view implied_
     return Parser(text).run(implied_key, help);
 }
 
-Result<OptionArgument> parse_option_argument(std::string_view text, std::string_view implied_key, bool help_allowed) {
+Result<OptionArgument> parse_option_argument(std::string_view text, std::string_view implied_key,
+                                             bool help_allowed) {
     OptionArgument argument;
     if (text.starts_with('{')) {
         auto value = json::parse(text);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line's `key=value,a.b=c` syntax, and the choice between it and JSON. Thread-safe: touches only its arguments.
+// The command line's `key=value,a.b=c` syntax, and the choice between it and JSON. Thread-safe: touches only
+// its arguments.
 #pragma once
 
 #include "host/base/error.hpp"
@@ -12,7 +13,8 @@
 namespace outport::schema {
 
 // `text` as an object whose leaves are strings. With `implied_key`, the first `key=` may be left out.
-// `help`, where not null, is set when the text asks for help ("help" or "?" instead of a pair); where null, that is an error.
+// `help`, where not null, is set when the text asks for help ("help" or "?" instead of a pair); where null,
+// that is an error.
 Result<boost::json::object> parse_keyval(std::string_view text, std::string_view implied_key = {},
                                          bool* help = nullptr);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// First half of a merge: do the documents fit together? Names, references, bases, tags, defaults, and whether a plugin
-// was compiled against what this host has.
+// First half of a merge: do the documents fit together? Names, references, bases, tags, defaults, and whether
+// a plugin was compiled against what this host has.
 #include "host/schema/merger.hpp"
 
 #include "host/base/text.hpp"
@@ -14,15 +14,20 @@ namespace {
 
 constexpr int kMaxBases = 32, kMaxUnionDepth = 3;
 
-bool is_plain_object(const TypeDef& t) { return t.kind == TypeDef::Kind::Struct; }
-bool is_object(const TypeDef& t) { return t.kind == TypeDef::Kind::Struct || t.kind == TypeDef::Kind::Union; }
+bool is_plain_object(const TypeDef& t) {
+    return t.kind == TypeDef::Kind::Struct;
+}
+bool is_object(const TypeDef& t) {
+    return t.kind == TypeDef::Kind::Struct || t.kind == TypeDef::Kind::Union;
+}
 
 template <class List> auto find_named(const List& list, std::string_view name) {
     return std::find_if(list.begin(), list.end(), [&](const auto& item) { return item.name == name; });
 }
 
 bool has_branch(const TypeDef& t, std::string_view value) {
-    return std::any_of(t.branches.begin(), t.branches.end(), [&](const BranchDef& b) { return b.value == value; });
+    return std::any_of(t.branches.begin(), t.branches.end(),
+                       [&](const BranchDef& b) { return b.value == value; });
 }
 
 } // namespace
@@ -32,7 +37,9 @@ const TypeDef* Merger::find_merged(std::string_view name) const {
     return i == raw_.end() ? nullptr : &i->second.def;
 }
 
-const TypeDef* Merger::find_used(std::string_view name) const { return using_->used_type(name); }
+const TypeDef* Merger::find_used(std::string_view name) const {
+    return using_->used_type(name);
+}
 
 void Merger::collect() {
     std::map<std::string_view, const Fragment*> commands, events, options;
@@ -47,7 +54,8 @@ void Merger::collect() {
         for (const TypeDef& t : f->types) {
             auto [i, fresh] = raw_.emplace(t.name, Raw{t, f.get()});
             if (!fresh)
-                return fail_in(*f, cat("type '", t.name, "' is defined by '", i->second.owner->name, "' already"));
+                return fail_in(
+                    *f, cat("type '", t.name, "' is defined by '", i->second.owner->name, "' already"));
             order_.push_back(&i->second);
         }
         for (const CommandDef& c : f->commands)
@@ -59,7 +67,8 @@ void Merger::collect() {
     }
 }
 
-// Names without a downstream prefix belong to QEMU and to us: a later QEMU must never clash with a stranger's plugin.
+// Names without a downstream prefix belong to QEMU and to us: a later QEMU must never clash with a stranger's
+// plugin.
 void Merger::check_name(const Fragment& f, std::string_view what, std::string_view name) {
     std::string_view written = written_name(name);
     if (!is_downstream_name(written) && !allowed_names_.contains(std::string(written)))
@@ -167,12 +176,14 @@ void Merger::check_union(const Raw& raw, const MemberList& common) {
                                        "' is no required member of an enum type in its base"));
     for (const BranchDef& b : def.branches)
         if (find_named(tags->values, b.value) == tags->values.end())
-            return fail_in(*raw.owner, cat("branch '", b.value, "' of '", def.name, "' is no value of '", tags->name, "'"));
+            return fail_in(*raw.owner, cat("branch '", b.value, "' of '", def.name, "' is no value of '",
+                                           tags->name, "'"));
     MemberList names = common;
     check_branches(raw, def, names, 0);
 }
 
-// Branches lie flat in their union. A union as a branch has a tag of its own, and branches that lie there too.
+// Branches lie flat in their union. A union as a branch has a tag of its own, and branches that lie there
+// too.
 void Merger::check_branches(const Raw& raw, const TypeDef& def, MemberList& names, int depth) {
     const std::size_t before = names.size();
     for (const BranchDef& b : def.branches) {
@@ -201,19 +212,21 @@ void Merger::check_alternate(const Raw& raw) {
     for (const MemberDef& m : raw.def.members) {
         auto [element, is_array] = split_array(m.type);
         const TypeDef* t = find_merged(element);
-        std::string look = is_array                                  ? "array"
-                           : !t && element == "str"                  ? "string"
-                           : !t && element == "bool"                 ? "boolean"
-                           : !t && element == "null"                 ? "null"
-                           : !t && element == "any"                  ? ""
-                           : !t                                      ? "number"
-                           : t->kind == TypeDef::Kind::Enum          ? "string"
-                           : t->kind == TypeDef::Kind::Alternate     ? ""
-                                                                     : "object";
+        std::string look = is_array                              ? "array"
+                           : !t && element == "str"              ? "string"
+                           : !t && element == "bool"             ? "boolean"
+                           : !t && element == "null"             ? "null"
+                           : !t && element == "any"              ? ""
+                           : !t                                  ? "number"
+                           : t->kind == TypeDef::Kind::Enum      ? "string"
+                           : t->kind == TypeDef::Kind::Alternate ? ""
+                                                                 : "object";
         if (look.empty())
-            return fail_in(*raw.owner, cat("alternative '", m.name, "' of '", raw.def.name, "' can't be told by its look"));
+            return fail_in(*raw.owner, cat("alternative '", m.name, "' of '", raw.def.name,
+                                           "' can't be told by its look"));
         if (!looks.insert(look).second)
-            return fail_in(*raw.owner, cat("alternative '", m.name, "' of '", raw.def.name, "' looks like another: ", look));
+            return fail_in(*raw.owner, cat("alternative '", m.name, "' of '", raw.def.name,
+                                           "' looks like another: ", look));
     }
 }
 
@@ -225,8 +238,9 @@ void Merger::check_default(const Raw& raw, const MemberDef& m) {
     if (is_array)
         fits = d.is_array();
     else if (t && t->kind == TypeDef::Kind::Enum)
-        fits = d.is_string() && find_named(t->values, std::string_view(d.get_string().data(), d.get_string().size())) !=
-                                    t->values.end();
+        fits = d.is_string() &&
+               find_named(t->values, std::string_view(d.get_string().data(), d.get_string().size())) !=
+                   t->values.end();
     else if (t)
         fits = t->kind == TypeDef::Kind::Alternate && !d.is_array();
     else if (element == "str")
@@ -244,7 +258,8 @@ void Merger::check_default(const Raw& raw, const MemberDef& m) {
     else
         fits = d.is_int64();
     if (!fits)
-        fail_in(*raw.owner, cat("default of member '", m.name, "' of '", raw.def.name, "' does not fit its type"));
+        fail_in(*raw.owner,
+                cat("default of member '", m.name, "' of '", raw.def.name, "' does not fit its type"));
 }
 
 void Merger::check_object(const Raw& raw) {
@@ -297,10 +312,11 @@ void Merger::compare_words(const Fragment& f, const TypeDef& used, const List& t
             return item.name;
     };
     for (const auto& their : theirs) {
-        auto our = std::find_if(ours.begin(), ours.end(), [&](const auto& o) { return key(o) == key(their); });
+        auto our =
+            std::find_if(ours.begin(), ours.end(), [&](const auto& o) { return key(o) == key(their); });
         if (our == ours.end() || !same(*our, their))
-            return fail_in(f, cat("was compiled against another host: ", what, " '", key(their), "' of '", used.name, "' is ",
-                                  our == ours.end() ? "not here" : "different here"));
+            return fail_in(f, cat("was compiled against another host: ", what, " '", key(their), "' of '",
+                                  used.name, "' is ", our == ours.end() ? "not here" : "different here"));
     }
     for (const auto& our : ours)
         if (std::none_of(theirs.begin(), theirs.end(), [&](const auto& t) { return key(t) == key(our); }))
@@ -331,14 +347,17 @@ void Merger::compare_members(const Fragment& f, const TypeDef& used, const Raw& 
 void Merger::compare_used(const Fragment& f, const TypeDef& used, const Raw& host) {
     auto same_branch = [](const BranchDef& a, const BranchDef& b) { return a.type == b.type; };
     if (used.kind != host.def.kind || used.discriminator != host.def.discriminator)
-        return fail_in(f, cat("was compiled against another host: '", used.name, "' is another kind of type here"));
+        return fail_in(
+            f, cat("was compiled against another host: '", used.name, "' is another kind of type here"));
     switch (used.kind) {
     case TypeDef::Kind::Enum: {
         // What this fragment itself adds is nothing new to it.
         std::vector<EnumValueDef> ours = host.def.values;
         for (const ExtendDef& e : f.extends)
             if (e.type == used.name)
-                std::erase_if(ours, [&](const EnumValueDef& v) { return find_named(e.values, v.name) != e.values.end(); });
+                std::erase_if(ours, [&](const EnumValueDef& v) {
+                    return find_named(e.values, v.name) != e.values.end();
+                });
         return compare_words(f, used, used.values, ours, "value",
                              [](const EnumValueDef&, const EnumValueDef&) { return true; });
     }
@@ -354,8 +373,8 @@ void Merger::compare_used(const Fragment& f, const TypeDef& used, const Raw& hos
             if (std::none_of(host.def.branches.begin(), host.def.branches.end(), [&](const BranchDef& ours) {
                     return ours.value == theirs.value && same_branch(ours, theirs);
                 }))
-                return fail_in(f, cat("was compiled against another host: branch '", theirs.value, "' of '", used.name,
-                                      "' is different here"));
+                return fail_in(f, cat("was compiled against another host: branch '", theirs.value, "' of '",
+                                      used.name, "' is different here"));
         return;
     }
 }
@@ -364,7 +383,8 @@ void Merger::check_uses(const Fragment& f) {
     for (const TypeDef& used : f.uses) {
         auto i = raw_.find(used.name);
         if (i == raw_.end() || !i->second.owner->is_base())
-            return fail_in(f, cat("was compiled against another host: there is no type '", used.name, "' here"));
+            return fail_in(f,
+                           cat("was compiled against another host: there is no type '", used.name, "' here"));
         compare_used(f, used, i->second);
         if (error_)
             return;

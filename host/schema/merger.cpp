@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Second half of a merge: the checked documents become a Schema of what holds now. What a condition gates off is not
-// there, and neither is what can't be said without it.
+// Second half of a merge: the checked documents become a Schema of what holds now. What a condition gates off
+// is not there, and neither is what can't be said without it.
 #include "host/schema/merger.hpp"
 
 #include "host/base/text.hpp"
@@ -78,16 +78,11 @@ constexpr std::int64_t kInt64Min = std::numeric_limits<std::int64_t>::min();
 constexpr std::uint64_t kUint64Max = std::numeric_limits<std::uint64_t>::max();
 
 constexpr IntegerType kIntegers[] = {
-    {"int", true, kInt64Min, kInt64Max, ""},
-    {"int8", true, -128, 127, "int8_t"},
-    {"int16", true, -32768, 32767, "int16_t"},
-    {"int32", true, -2147483648LL, 2147483647, "int32_t"},
-    {"int64", true, kInt64Min, kInt64Max, ""},
-    {"uint8", false, 0, 255, "uint8_t"},
-    {"uint16", false, 0, 65535, "uint16_t"},
-    {"uint32", false, 0, 4294967295, "uint32_t"},
-    {"uint64", false, 0, kUint64Max, ""},
-    {"size", false, 0, kUint64Max, ""},
+    {"int", true, kInt64Min, kInt64Max, ""},   {"int8", true, -128, 127, "int8_t"},
+    {"int16", true, -32768, 32767, "int16_t"}, {"int32", true, -2147483648LL, 2147483647, "int32_t"},
+    {"int64", true, kInt64Min, kInt64Max, ""}, {"uint8", false, 0, 255, "uint8_t"},
+    {"uint16", false, 0, 65535, "uint16_t"},   {"uint32", false, 0, 4294967295, "uint32_t"},
+    {"uint64", false, 0, kUint64Max, ""},      {"size", false, 0, kUint64Max, ""},
 };
 
 constexpr std::pair<const char*, Kind> kOthers[] = {
@@ -171,7 +166,8 @@ void Merger::fill_branches(Type& type, const Raw& raw) {
     }
 }
 
-// A plugin's own type has the members of its host base; those that the plugin did not know stay unknown to it.
+// A plugin's own type has the members of its host base; those that the plugin did not know stay unknown to
+// it.
 void Merger::inherit_unknown(const Type& type, const Raw& raw) {
     if (raw.owner->is_base())
         return;
@@ -210,10 +206,12 @@ void Merger::build_commands(const Fragment& f) {
     for (const CommandDef& d : f.commands) {
         const Type* argument = resolve(d.argument);
         const Type* result = resolve(d.result);
-        if (!d.condition.holds(symbols_) || (!d.argument.empty() && !argument) || (!d.result.empty() && !result))
+        if (!d.condition.holds(symbols_) || (!d.argument.empty() && !argument) ||
+            (!d.result.empty() && !result))
             continue;
-        Command& c = schema_->commands_.emplace_back(Command{d.name, f.name, argument, result, features(d.features),
-                                                             d.allow_oob, d.allow_preconfig, d.success_response});
+        Command& c =
+            schema_->commands_.emplace_back(Command{d.name, f.name, argument, result, features(d.features),
+                                                    d.allow_oob, d.allow_preconfig, d.success_response});
         schema_->commands_by_name_.emplace(c.name, &c);
     }
     for (const EventDef& d : f.events) {

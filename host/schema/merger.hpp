@@ -19,8 +19,8 @@ using FragmentPtr = std::shared_ptr<const Fragment>;
 
 class Merger {
   public:
-    Merger(const std::vector<FragmentPtr>& fragments, const Symbols& build_symbols, const NameList& allowed_names,
-           std::shared_ptr<const Hints> hints);
+    Merger(const std::vector<FragmentPtr>& fragments, const Symbols& build_symbols,
+           const NameList& allowed_names, std::shared_ptr<const Hints> hints);
 
     // `fragments` in merge order, the base first.
     Result<std::shared_ptr<const Schema>> merge();
@@ -53,8 +53,8 @@ class Merger {
     void compare_used(const Fragment& f, const TypeDef& used, const Raw& host);
     void compare_members(const Fragment& f, const TypeDef& used, const Raw& host);
     template <class List, class Same>
-    void compare_words(const Fragment& f, const TypeDef& used, const List& theirs, const List& ours, const char* what,
-                       Same same);
+    void compare_words(const Fragment& f, const TypeDef& used, const List& theirs, const List& ours,
+                       const char* what, Same same);
     bool object_like(std::string_view type) const;
     // Members of the base first; false: a base is missing, no object, or its own base.
     bool flatten(const TypeDef& def, Lookup lookup, MemberList& out);
@@ -86,7 +86,7 @@ class Merger {
     std::map<std::string, Raw, std::less<>> raw_; // the order does not matter, addresses do
     std::vector<Raw*> order_;
     std::size_t branches_left_ = 100000; // to check; what needs more is no honest schema
-    const Fragment* using_ = nullptr; // whose `uses` find_used looks into
+    const Fragment* using_ = nullptr;    // whose `uses` find_used looks into
     std::shared_ptr<Schema> schema_;
 };
 

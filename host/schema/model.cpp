@@ -26,17 +26,29 @@ bool Type::has_value(std::string_view value) const noexcept {
     return std::any_of(values.begin(), values.end(), [&](const EnumValue& v) { return v.name == value; });
 }
 
-std::string Hints::command(std::string_view name) const { return find_in(commands, name); }
-std::string Hints::option(std::string_view name) const { return find_in(options, name); }
+std::string Hints::command(std::string_view name) const {
+    return find_in(commands, name);
+}
+std::string Hints::option(std::string_view name) const {
+    return find_in(options, name);
+}
 std::string Hints::enum_value(std::string_view type, std::string_view value) const {
     auto i = enums.find(std::string(type));
     return i == enums.end() ? std::string() : find_in(i->second, value);
 }
 
-const Type* Schema::type(std::string_view name) const { return find_in(types_by_name_, name); }
-const Command* Schema::command(std::string_view name) const { return find_in(commands_by_name_, name); }
-const Event* Schema::event(std::string_view name) const { return find_in(events_by_name_, name); }
-bool Schema::symbol(std::string_view name) const { return symbols_.contains(std::string(name)); }
+const Type* Schema::type(std::string_view name) const {
+    return find_in(types_by_name_, name);
+}
+const Command* Schema::command(std::string_view name) const {
+    return find_in(commands_by_name_, name);
+}
+const Event* Schema::event(std::string_view name) const {
+    return find_in(events_by_name_, name);
+}
+bool Schema::symbol(std::string_view name) const {
+    return symbols_.contains(std::string(name));
+}
 
 const Option* Schema::option(std::string_view name) const {
     for (const Option& o : options_)

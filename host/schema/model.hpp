@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The merged schema: what holds now, conditions evaluated, types resolved. Immutable once built, so it may be
-// read from any thread; whoever works with it keeps a shared_ptr to it and is not disturbed by a plugin's coming or going.
+// read from any thread; whoever works with it keeps a shared_ptr to it and is not disturbed by a plugin's
+// coming or going.
 #pragma once
 
 #include <boost/json/fwd.hpp>
@@ -64,7 +65,8 @@ struct Type {
     std::vector<EnumValue> values; // Enum
     std::vector<Member> members;   // Object: of the base first; Alternate: name and type of each alternative
     int discriminator = -1;        // Object: index into members, -1 for a struct
-    std::vector<Branch> branches;  // Object: in the order of the discriminator's values, without the empty ones
+    std::vector<Branch>
+        branches; // Object: in the order of the discriminator's values, without the empty ones
     const Type* element = nullptr; // Array
 
     const Branch* branch(std::string_view value) const noexcept;
@@ -116,7 +118,8 @@ class Schema {
     const std::deque<Option>& options() const noexcept { return options_; }
     const Hints& hints() const noexcept { return *hints_; }
 
-    // Host words that fragment `owner` was not compiled against: members, enum values and cases of type `type`.
+    // Host words that fragment `owner` was not compiled against: members, enum values and cases of type
+    // `type`.
     bool unknown_to(std::string_view owner, std::string_view type, std::string_view word) const;
 
   private:

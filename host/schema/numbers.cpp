@@ -27,7 +27,9 @@ int scale_bits(char letter) {
     return i == std::string_view::npos ? 0 : 10 * (static_cast<int>(i) + 1);
 }
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
+bool digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 } // namespace
 
@@ -44,17 +46,17 @@ bool parse_double(std::string_view text, double& value) {
            std::isfinite(value);
 }
 
-// Decimal with a scaling letter and then perhaps a fraction, or plain hexadecimal. Fractions of bytes are none.
+// Decimal with a scaling letter and then perhaps a fraction, or plain hexadecimal. Fractions of bytes are
+// none.
 bool parse_size(std::string_view text, std::uint64_t& bytes) {
     if (text.starts_with("0x") || text.starts_with("0X"))
         return parse_uint64(text, bytes);
     std::size_t i = 0;
-    unsigned __int128 whole = 0;
-    for (; i < text.size() && digit(text[i]); i++) {
-        whole = whole * 10 + static_cast<unsigned>(text[i] - '0');
-        if (whole > UINT64_MAX)
+    std::uint64_t whole = 0;
+    for (; i < text.size() && digit(text[i]); i++)
+        if (__builtin_mul_overflow(whole, 10u, &whole) ||
+            __builtin_add_overflow(whole, static_cast<unsigned>(text[i] - '0'), &whole))
             return false;
-    }
     bool any = i > 0;
     double fraction = 0, place = 0.1;
     bool fractional = false;
@@ -76,10 +78,9 @@ bool parse_size(std::string_view text, std::uint64_t& bytes) {
     }
     if (i != text.size() || (fractional && !bits))
         return false;
-    unsigned __int128 total =
-        (whole << bits) + static_cast<unsigned __int128>(fraction * static_cast<double>(std::uint64_t{1} << bits));
-    bytes = static_cast<std::uint64_t>(total);
-    return total <= UINT64_MAX;
+    const std::uint64_t scale = std::uint64_t{1} << bits;
+    const auto rest = static_cast<std::uint64_t>(fraction * static_cast<double>(scale));
+    return !__builtin_mul_overflow(whole, scale, &bytes) && !__builtin_add_overflow(bytes, rest, &bytes);
 }
 
 bool parse_bool(std::string_view text, bool& value) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scalars as the command line writes them; all of the text must be the number. Thread-safe: touches only its arguments.
+// Scalars as the command line writes them; all of the text must be the number. Thread-safe: touches only its
+// arguments.
 #pragma once
 
 #include <cstdint>

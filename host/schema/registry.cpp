@@ -24,7 +24,9 @@ bool merges_before(const std::shared_ptr<const Fragment>& a, const std::shared_p
     return key(*a) < key(*b);
 }
 
-std::string_view view(const bj::string& s) { return {s.data(), s.size()}; }
+std::string_view view(const bj::string& s) {
+    return {s.data(), s.size()};
+}
 
 } // namespace
 
@@ -118,7 +120,8 @@ Result<NameList> parse_names(const bj::value& document) {
         return fail("names: expected an object");
     for (const auto& list : document.get_object()) {
         if (!list.value().is_array())
-            return fail(cat("names: '", std::string_view(list.key().data(), list.key().size()), "' is no array"));
+            return fail(
+                cat("names: '", std::string_view(list.key().data(), list.key().size()), "' is no array"));
         for (const bj::value& name : list.value().get_array()) {
             if (!name.is_string())
                 return fail("names: a name is no string");

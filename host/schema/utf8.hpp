@@ -9,8 +9,9 @@
 
 namespace outport::utf8 {
 
-// The code point at the start of `s`, and how many bytes it takes. Negative: malformed, and `length` bytes (at least 1)
-// stand for one replacement character. Refused: overlong forms (but C0 80), surrogates, noncharacters, above U+10FFFF.
+// The code point at the start of `s`, and how many bytes it takes. Negative: malformed, and `length` bytes
+// (at least 1) stand for one replacement character. Refused: overlong forms (but C0 80), surrogates,
+// noncharacters, above U+10FFFF.
 std::int32_t decode(std::string_view s, std::size_t& length) noexcept;
 
 // `s` begins with "\u": the code point of the escape, or of a pair of them; `length` is what it takes of `s`.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one place where input is checked against the schema. Names in messages follow QEMU: most are spelled in full
-// ("file.filename", "rules[0].match"), but enums, alternates and ranges of sized integers show the bare member, and
-// "null" for an element of a list.
+// The one place where input is checked against the schema. Names in messages follow QEMU: most are spelled in
+// full
+// ("file.filename", "rules[0].match"), but enums, alternates and ranges of sized integers show the bare
+// member, and "null" for an element of a list.
 #include "host/schema/validator.hpp"
 
 #include "host/base/text.hpp"
@@ -17,7 +18,9 @@ namespace {
 
 namespace bj = boost::json;
 
-std::string_view view(const bj::string& s) { return {s.data(), s.size()}; }
+std::string_view view(const bj::string& s) {
+    return {s.data(), s.size()};
+}
 
 // Where in the input we are: a chain of frames on the stack.
 struct Path {
@@ -34,7 +37,8 @@ class Visit {
 
     // `owner`: the plugin for which the value is, empty for the host.
     void value(const Type& type, const bj::value& in, bj::value& out, const Path& at, std::string_view owner);
-    void object(const Type& type, const bj::object& in, bj::object& out, const Path& at, std::string_view owner);
+    void object(const Type& type, const bj::object& in, bj::object& out, const Path& at,
+                std::string_view owner);
 
   private:
     void fail(std::string text, std::string hint = {}) {
@@ -46,18 +50,24 @@ class Visit {
     void wrong_type(const Path& at, std::string_view expected) {
         fail(cat("Invalid parameter type for '", full(at), "', expected: ", expected));
     }
-    void expects(const Path& at, std::string_view what) { fail(cat("Parameter '", full(at), "' expects ", what)); }
+    void expects(const Path& at, std::string_view what) {
+        fail(cat("Parameter '", full(at), "' expects ", what));
+    }
 
     // The text of a scalar in keyval; null after an error.
     const bj::string* scalar_text(const bj::value& in, const Path& at);
     void integer(const Type& type, const bj::value& in, bj::value& out, const Path& at);
-    bool read_integer(const Type& type, const bj::value& in, std::int64_t& s, std::uint64_t& u, const Path& at);
-    bool read_keyval_integer(const Type& type, const bj::value& in, std::int64_t& s, std::uint64_t& u, const Path& at);
+    bool read_integer(const Type& type, const bj::value& in, std::int64_t& s, std::uint64_t& u,
+                      const Path& at);
+    bool read_keyval_integer(const Type& type, const bj::value& in, std::int64_t& s, std::uint64_t& u,
+                             const Path& at);
     void number(const bj::value& in, bj::value& out, const Path& at);
     void boolean(const bj::value& in, bj::value& out, const Path& at);
     const bj::string* string(const bj::value& in, const Path& at);
-    void enumeration(const Type& type, const bj::value& in, bj::value& out, const Path& at, std::string_view owner);
-    void alternate(const Type& type, const bj::value& in, bj::value& out, const Path& at, std::string_view owner);
+    void enumeration(const Type& type, const bj::value& in, bj::value& out, const Path& at,
+                     std::string_view owner);
+    void alternate(const Type& type, const bj::value& in, bj::value& out, const Path& at,
+                   std::string_view owner);
     void array(const Type& type, const bj::value& in, bj::value& out, const Path& at, std::string_view owner);
     void members(const Type& type, const bj::object& in, bj::object& out, std::size_t& used, const Path& at,
                  std::string_view owner);
@@ -108,7 +118,8 @@ bool Visit::read_keyval_integer(const Type& type, const bj::value& in, std::int6
     return good;
 }
 
-bool Visit::read_integer(const Type& type, const bj::value& in, std::int64_t& s, std::uint64_t& u, const Path& at) {
+bool Visit::read_integer(const Type& type, const bj::value& in, std::int64_t& s, std::uint64_t& u,
+                         const Path& at) {
     if (mode_ == InputMode::Keyval)
         return read_keyval_integer(type, in, s, u, at);
     if (in.is_int64()) {
@@ -195,7 +206,8 @@ void Visit::enumeration(const Type& type, const bj::value& in, bj::value& out, c
 }
 
 // Which alternative it is shows in the kind of value, before anything else is looked at.
-void Visit::alternate(const Type& type, const bj::value& in, bj::value& out, const Path& at, std::string_view owner) {
+void Visit::alternate(const Type& type, const bj::value& in, bj::value& out, const Path& at,
+                      std::string_view owner) {
     auto fits = [&](Kind kind) {
         switch (kind) {
         case Kind::Str:
@@ -226,18 +238,20 @@ void Visit::alternate(const Type& type, const bj::value& in, bj::value& out, con
     fail(cat("Invalid parameter type for '", bare(at), "', expected: ", type.name));
 }
 
-void Visit::array(const Type& type, const bj::value& in, bj::value& out, const Path& at, std::string_view owner) {
+void Visit::array(const Type& type, const bj::value& in, bj::value& out, const Path& at,
+                  std::string_view owner) {
     if (!in.is_array())
         return wrong_type(at, "array");
     bj::array& to = out.emplace_array();
     const bj::array& from = in.get_array();
     to.reserve(from.size());
     for (std::size_t i = 0; i < from.size() && !error; i++)
-        value(*type.element, from[i], to.emplace_back(nullptr), Path{&at, {}, static_cast<std::int64_t>(i)}, owner);
+        value(*type.element, from[i], to.emplace_back(nullptr), Path{&at, {}, static_cast<std::int64_t>(i)},
+              owner);
 }
 
-void Visit::member(const Type& type, const Member& m, const bj::object& in, bj::object& out, std::size_t& used,
-                   const Path& at, std::string_view owner) {
+void Visit::member(const Type& type, const Member& m, const bj::object& in, bj::object& out,
+                   std::size_t& used, const Path& at, std::string_view owner) {
     Path here{&at, m.name, -1};
     const bj::value* given = in.if_contains(m.name);
     const bool unknown = schema_.unknown_to(owner, type.name, m.name);
@@ -253,8 +267,8 @@ void Visit::member(const Type& type, const Member& m, const bj::object& in, bj::
     }
 }
 
-void Visit::members(const Type& type, const bj::object& in, bj::object& out, std::size_t& used, const Path& at,
-                    std::string_view owner) {
+void Visit::members(const Type& type, const bj::object& in, bj::object& out, std::size_t& used,
+                    const Path& at, std::string_view owner) {
     std::string_view inside = owner_inside(type, owner);
     for (const Member& m : type.members) {
         member(type, m, in, out, used, at, inside);
@@ -268,7 +282,8 @@ void Visit::members(const Type& type, const bj::object& in, bj::object& out, std
         members(*b->type, in, out, used, at, inside);
 }
 
-void Visit::object(const Type& type, const bj::object& in, bj::object& out, const Path& at, std::string_view owner) {
+void Visit::object(const Type& type, const bj::object& in, bj::object& out, const Path& at,
+                   std::string_view owner) {
     std::size_t used = 0;
     members(type, in, out, used, at, owner);
     if (error || used == in.size())
@@ -281,7 +296,8 @@ void Visit::object(const Type& type, const bj::object& in, bj::object& out, cons
     }
 }
 
-void Visit::value(const Type& type, const bj::value& in, bj::value& out, const Path& at, std::string_view owner) {
+void Visit::value(const Type& type, const bj::value& in, bj::value& out, const Path& at,
+                  std::string_view owner) {
     switch (type.kind) {
     case Kind::Str:
         if (const bj::string* s = string(in, at))
@@ -315,8 +331,8 @@ void Visit::value(const Type& type, const bj::value& in, bj::value& out, const P
 }
 
 // `type` null: no member is expected.
-Result<bj::object> validate_members(const Schema& schema, const Type* type, const bj::object& in, InputMode mode,
-                                    std::string_view owner) {
+Result<bj::object> validate_members(const Schema& schema, const Type* type, const bj::object& in,
+                                    InputMode mode, std::string_view owner) {
     static const Type kEmpty = [] {
         Type t;
         t.kind = Kind::Object;
@@ -332,11 +348,12 @@ Result<bj::object> validate_members(const Schema& schema, const Type* type, cons
 
 } // namespace
 
-Result<bj::object> validate_command(const Schema& schema, std::string_view command, const bj::object& arguments,
-                                    InputMode mode) {
+Result<bj::object> validate_command(const Schema& schema, std::string_view command,
+                                    const bj::object& arguments, InputMode mode) {
     const Command* c = schema.command(command);
     if (!c) {
-        Error e = Error::with_class(ErrorClass::CommandNotFound, cat("The command ", command, " has not been found"));
+        Error e = Error::with_class(ErrorClass::CommandNotFound,
+                                    cat("The command ", command, " has not been found"));
         e.hint = schema.hints().command(command);
         return fail(std::move(e));
     }

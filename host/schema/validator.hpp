@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks a value against the schema, in QEMU's order and words, and gives it back in the form that the host and the
-// plugins read: members in schema order, defaults filled in, integers as int64 or uint64, enums as strings, unions flat.
-// Thread-safe: touches only its arguments.
+// Checks a value against the schema, in QEMU's order and words, and gives it back in the form that the host
+// and the plugins read: members in schema order, defaults filled in, integers as int64 or uint64, enums as
+// strings, unions flat. Thread-safe: touches only its arguments.
 #pragma once
 
 #include "host/base/error.hpp"
