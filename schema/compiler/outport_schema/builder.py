@@ -21,7 +21,7 @@ class Builder:
         self._exempt = exempt_names
         self._checked: List[Checked] = [(e, *expr.check(e)) for e in schema.expressions]
         self.model = Model()
-        self._folded: Dict[str, str] = {}
+        self._folded: Dict[str, Tuple[str, Where]] = {}
         self._objects: Dict[int, Any] = {}
 
     def build(self) -> Model:
@@ -46,11 +46,11 @@ class Builder:
         if name in BUILTINS:
             raise SchemaError(where, f"'{name}' is a built-in type")
         folded = names.c_fold(name)
-        other = self._folded.get(folded)
-        if other:
+        if folded in self._folded:
+            other, there = self._folded[folded]
             how = "is defined already" if other == f"{kind} '{name}'" else f"clashes with {other}"
-            raise SchemaError(where, f"{kind} '{name}' {how}")
-        self._folded[folded] = f"{kind} '{name}'"
+            raise SchemaError(where, f"{kind} '{name}' {how}, at {there}")
+        self._folded[folded] = (f"{kind} '{name}'", where)
 
     def _info(self, expression: Expression, where: Where) -> Definition:
         value = expression.value
@@ -121,7 +121,7 @@ class Builder:
     def _struct_ref(self, name: str, where: Where, what: str) -> StructType:
         found = self._type(name, where, what)
         if not isinstance(found, StructType):
-            raise SchemaError(where, f"{what} '{name}' is not a struct")
+            raise SchemaError(where, f"{what}: '{name}' is not a struct")
         return found
 
     def _union(self, expression: Expression, _: str, name: str, where: Where) -> None:
@@ -142,7 +142,7 @@ class Builder:
         out = []
         for name, value in data.items():
             at = where.at(data.lines[name])
-            out.append(Branch(name, self._struct_ref(value["type"], at, f"type of branch '{name}':"), at,
+            out.append(Branch(name, self._struct_ref(value["type"], at, f"branch '{name}'"), at,
                               value.get("if")))
         return out
 

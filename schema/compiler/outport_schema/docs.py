@@ -63,11 +63,11 @@ class Doc:
         return next((s for s in self.sections if s.kind == kind), None)
 
     def summary(self) -> str:
-        """The first paragraph of the overview, on one line."""
+        """The first paragraph of the overview, on one line, without the markup of references."""
         for section in self.sections:
             if section.kind == "text" and section.trimmed():
                 paragraph = "\n".join(section.trimmed()).split("\n\n")[0]
-                return " ".join(paragraph.split())
+                return re.sub(r"@(?=[A-Za-z_])", "", " ".join(paragraph.split()))
         return ""
 
     def _fail(self, line: int, text: str) -> SchemaError:
@@ -113,7 +113,8 @@ class Doc:
             if match.group(1) not in _DIRECTIVES:
                 raise self._fail(line, f"unknown directive '.. {match.group(1)}::'")
             self._need_blank(line, f".. {match.group(1)}::", after_blank)
-            return Section(match.group(1), match.group(2) or "", line)
+            kind, rest = match.group(1), match.group(2) or ""
+            return Section(kind, rest, line) if kind == "admonition" else Section(kind, "", line, [rest])
         return None
 
     def _start_member(self, line: int, match: "re.Match[str]") -> Section:
@@ -161,9 +162,9 @@ class Doc:
                 raise self._fail(section.line, f"text is missing after '{section.name}:'")
             if section.kind == "since" and not _VERSION.fullmatch(" ".join(section.trimmed())):
                 raise self._fail(section.line, "'Since:' must be followed by a version (X.Y or X.Y.Z)")
-        if self._in_features and not self.features():
-            line = next(s.line for s in self.sections if s.kind == "features")
-            raise self._fail(line, "'Features:' must be followed by '@NAME:' lines")
+        heading = self.one("features")
+        if heading and not self.features():
+            raise self._fail(heading.line, "'Features:' must be followed by '@NAME:' lines")
 
     # The fit with the definition.
 

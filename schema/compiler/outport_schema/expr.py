@@ -285,7 +285,9 @@ def _check_event(value: Object, name: str, where: Where, expression: Expression)
 
 
 def _check_fragment(value: Object, name: str, where: Where, _: Expression) -> None:
-    if not names.is_option(name) and not names.has_prefix(name):
+    if problem := names.name_problem(name):
+        raise SchemaError(where, problem)
+    if not names.is_option(names.split_prefix(name)[1]):
         raise SchemaError(where, "a fragment's name is lower case, words separated by '-'")
     if name == "base":
         raise SchemaError(where, "the name 'base' is the host's own")

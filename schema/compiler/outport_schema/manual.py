@@ -96,12 +96,19 @@ class Manual:
             if section.kind == "text":
                 out += self._paragraphs(section.trimmed())
             elif section.kind in ("qmp-example", "code-block"):
-                out += _fence(section.trimmed())
+                out += self._example(section)
             else:
                 title = section.name if section.kind == "admonition" else "Note"
                 out += [f"> **{title}:** {self._inline(' '.join(section.trimmed()))}"]
             out.append("")
         return out
+
+    def _example(self, section: Section) -> List[str]:
+        lines = section.trimmed()
+        title = [line for line in lines if line.startswith(":title:")]
+        body = lines[1:] if section.kind == "code-block" and lines[0] == section.lines[0] else lines
+        heading = [f"{self._inline(title[0][len(':title:'):].strip())}:", ""] if title else []
+        return heading + _fence([line for line in body if line not in title])
 
     def _tagged(self, doc: Doc, kind: str, title: str) -> List[str]:
         section = doc.one(kind)

@@ -75,12 +75,14 @@ class Schema:
             return
         self._seen.add(real)
         try:
-            with open(path, encoding="ascii") as stream:
-                text = stream.read()
+            with open(path, "rb") as stream:
+                data = stream.read()
+            text = data.decode("ascii")
         except OSError as error:
             raise SchemaError(parent or Where(path), f"can't read '{path}': {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise SchemaError(Where(path, parent=parent), "schema files are ASCII") from error
+            line = data.count(b"\n", 0, error.start) + 1
+            raise SchemaError(Where(path, line, parent), "schema files are ASCII") from error
         self._reading.append(real)
         _FileParser(self, path, text, Where(path, parent=parent), pragma, imported).run()
         self._reading.pop()
