@@ -97,7 +97,9 @@ class Generator:
         return self._prefix + self._names[made.name]
 
     def constant(self, made: Type, identifier: str) -> str:
-        return f"{names.upper_identifier(self._prefix + self._names[made.name])}_{identifier.strip('_').upper()}"
+        chosen = made.prefix if isinstance(made, EnumType) else None
+        stem = chosen or names.upper_identifier(self._prefix + self._names[made.name])
+        return f"{stem}_{identifier.strip('_').upper()}"
 
     def _by_value(self, container: UserType, made: Type) -> bool:
         """Whether the member is held as what it is; else as a value to be read later."""

@@ -10,7 +10,7 @@ from typing import Dict, Iterable, List, Optional
 from .source import SchemaError, Where
 
 _SYMBOL = re.compile(r"@([^:\s]+):(.*)")
-_TAG = re.compile(r"(Returns|Errors|Since|Notes?|TODO|Examples?):(?:\s+(.*)|)$")
+_TAG = re.compile(r"(Returns|Errors|Since|Notes?|TO[D]O|Examples?):(?:\s+(.*)|)$")
 _HEADING = re.compile(r"(=+)\s+(.*)")
 _DIRECTIVE = re.compile(r"\.\.\s+([a-z-]+)::(?:\s+(.*)|)$")
 _DIRECTIVES = ("note", "warning", "admonition", "qmp-example", "code-block")

@@ -75,7 +75,7 @@ TEST(CTypes, TellAlternatesByKind) {
     EXPECT_EQ(out.kind, OUTPORT_VALUE_BOOL);
     EXPECT_TRUE(out.u.flag);
     ASSERT_TRUE(c_Scalar_read(api(), &word, &out));
-    EXPECT_EQ(out.u.odd, C_ODD_UNIX);
+    EXPECT_EQ(out.u.odd, STRANGE_UNIX);
     ASSERT_TRUE(c_Scalar_read(api(), &three, &out));
     EXPECT_EQ(out.u.number, 3);
     EXPECT_FALSE(c_Scalar_read(api(), &other, &out));
