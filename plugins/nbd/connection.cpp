@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// A connection's life and its socket. What the bytes mean stands in transmission.cpp.
+#include "connection.hpp"
+
+#include "export.hpp"
+
+#include <cerrno>
+#include <unistd.h>
+
+namespace outport::nbd {
+
+std::uint32_t Connection::request_size(const Shard& shard) noexcept {
+    return sdk::block_info(shard.services().block, shard.parent().handle()).request_size;
+}
+
+Connection::Connection(Shard& shard, const Session& session, int fd, std::string early)
+    : shard_(shard), session_(session), fd_(fd), early_(std::move(early)),
+      ring_(shard.services().uring, shard.loop().raw()), requests_(request_size(shard), kMostInFlight),
+      receiver_(shard.pool()), output_(shard.pool()) {}
+
+Connection::~Connection() {
+    if (fd_ >= 0)
+        ::close(fd_);
+}
+
+void Connection::on_start(std::int32_t) {
+    shard_.services().threads.assert_loop(shard_.loop().raw());
+    shard_.add(*this);
+    const int status = shard_.cutting() ? OUTPORT_CANCELLED
+                                        : queue_.open(shard_.services().block, shard_.parent().handle(),
+                                                      shard_.loop().raw());
+    if (status != OUTPORT_OK) {
+        broken(ESHUTDOWN);
+        return settle();
+    }
+    take_early();
+    parse();
+    settle();
+}
+
+void Connection::take_early() noexcept {
+    if (early_.empty())
+        return;
+    const auto room = receiver_.space(); // fresh, and larger than what negotiation can hold
+    if (room.size() < early_.size())
+        return broken(ENOMEM);
+    std::memcpy(room.data(), early_.data(), early_.size());
+    receiver_.filled(early_.size());
+    early_ = {};
+}
+
+void Connection::on_gone(std::int32_t) {
+    shard_.parent().client_gone(*this);
+}
+
+void Connection::cut() noexcept {
+    broken(ESHUTDOWN);
+    settle();
+}
+
+void Connection::broken(int error) noexcept {
+    if (broken_)
+        return;
+    shard_.services().log.debug("connection ended: ", std::string_view(strerrordesc_np(error)));
+    broken_ = ended_ = true;
+    paused_ = false;
+    ::shutdown(fd_, SHUT_RDWR); // what waits on the socket completes
+    while (InFlight* request = answers_) {
+        answers_ = request->next;
+        release(*request);
+    }
+    answers_end_ = &answers_;
+}
+
+bool Connection::busy() const noexcept {
+    return receive_.running() || send_.running() || flush_.running() || turn_.running() || room_.running() ||
+           answers_ || !idle() || !output_.empty();
+}
+
+void Connection::settle() noexcept {
+    if (!ended_)
+        return;
+    if (InFlight* request = filling_) {
+        filling_ = nullptr;
+        release(*request);
+    }
+    if (busy() || fd_ < 0)
+        return;
+    receiver_.release();
+    queue_.close();
+    ::close(fd_);
+    fd_ = -1;
+    shard_.consider_trim();
+    shard_.remove(*this, gone_);
+}
+
+// --- The ring.
+
+io_uring_sqe* Connection::entry() noexcept {
+    io_uring_sqe* sqe = ring_.reserve();
+    if (!sqe && !room_.running())
+        ring_.wait(room_);
+    return sqe;
+}
+
+void Connection::on_room(std::int32_t, std::uint32_t) {
+    if (std::exchange(send_wanted_, false))
+        send();
+    if (std::exchange(receive_wanted_, false))
+        receive();
+    settle();
+}
+
+// --- Receiving.
+
+void Connection::receive() noexcept {
+    if (receive_.running() || paused_ || ended_)
+        return;
+    const auto room = receiver_.space();
+    if (room.empty())
+        return broken(ENOMEM);
+    io_uring_sqe* sqe = entry();
+    if (!sqe) {
+        receive_wanted_ = true;
+        return;
+    }
+    sqe->opcode = IORING_OP_RECV;
+    sqe->fd = fd_;
+    sqe->addr = reinterpret_cast<std::uint64_t>(room.data());
+    sqe->len = std::uint32_t(room.size());
+    sqe->msg_flags = receiver_.wants_all() ? MSG_WAITALL : 0;
+    ring_.commit(receive_);
+}
+
+void Connection::on_received(std::int32_t result, std::uint32_t) {
+    if (result <= 0 || broken_) {
+        if (result == -EINTR || result == -EAGAIN)
+            receive();
+        else if (result < 0)
+            broken(-result);
+        ended_ |= result == 0;
+        return settle();
+    }
+    receiver_.filled(std::size_t(result));
+    if (filling_ && receiver_.payload_complete()) {
+        batch_[batched_++] = &filling_->block();
+        filling_ = nullptr;
+    }
+    parse();
+    settle();
+}
+
+// The turn after requests were submitted. Those that could be served at once are being answered now, and the
+// receive comes behind the answers; for the others nothing is waited for.
+void Connection::on_turn(std::int32_t) {
+    if (!flush_.running())
+        receive();
+    settle();
+}
+
+// --- Sending.
+
+void Connection::flush_soon() noexcept {
+    if (!flush_.running())
+        shard_.loop().defer(flush_);
+}
+
+void Connection::on_flush(std::int32_t) {
+    answer();
+    if (paused_)
+        parse(); // there may be room now
+    else
+        receive();
+    settle();
+}
+
+void Connection::answer() noexcept {
+    if (!output_.empty() || broken_)
+        return;
+    while (InFlight* request = answers_) {
+        InFlight* const next = request->next;
+        if (!output_.add(*request, session_.structured))
+            break;
+        sending_ += std::exchange(request->charged, 0);
+        answers_ = next;
+        requests_.give_back(request);
+    }
+    if (!answers_)
+        answers_end_ = &answers_;
+    if (!output_.empty())
+        send();
+}
+
+void Connection::send() noexcept {
+    io_uring_sqe* sqe = entry();
+    if (!sqe) {
+        send_wanted_ = true;
+        return;
+    }
+    const auto pieces = output_.pieces();
+    sqe->fd = fd_;
+    sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
+    if (pieces.size() == 1) {
+        sqe->opcode = IORING_OP_SEND;
+        sqe->addr = pieces[0].base;
+        sqe->len = std::uint32_t(pieces[0].length);
+    } else {
+        message_.msg_iov = reinterpret_cast<iovec*>(pieces.data());
+        message_.msg_iovlen = pieces.size();
+        sqe->opcode = IORING_OP_SENDMSG;
+        sqe->addr = reinterpret_cast<std::uint64_t>(&message_);
+        sqe->len = 1;
+    }
+    ring_.commit(send_);
+}
+
+void Connection::on_sent(std::int32_t result, std::uint32_t) {
+    if (result < 0 && result != -EINTR && result != -EAGAIN)
+        broken(-result);
+    if (broken_) {
+        output_.clear();
+        return settle();
+    }
+    if (result > 0)
+        output_.sent(std::uint64_t(result));
+    if (!output_.empty()) {
+        send();
+    } else {
+        bytes_ -= std::exchange(sending_, 0);
+        shard_.consider_trim();
+        if (answers_ || paused_)
+            flush_soon();
+    }
+    settle();
+}
+
+} // namespace outport::nbd

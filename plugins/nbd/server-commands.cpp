@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// nbd-server-start, nbd-server-stop and --nbd-server.
+#include "server.hpp"
+
+#include <outport/cpp/value.hpp>
+
+#include <unistd.h>
+
+namespace outport::nbd {
+
+namespace {
+
+void check(std::int32_t status, const char* what) {
+    if (status != OUTPORT_OK)
+        throw sdk::Failure{status, sdk::cat("cannot add ", what)};
+}
+
+} // namespace
+
+Server::Server(const outport_host* host) : services_(host) {
+    listening_.struct_size = closing_.struct_size = sizeof(outport_net_done);
+    listening_.server = closing_.server = this;
+    listening_.complete = &on_listening;
+    closing_.complete = &on_closed;
+    const outport_qmp_api* qmp = services_.qmp;
+    check(qmp->add_command(host, "nbd-server-start", &on_start, this, nullptr), "nbd-server-start");
+    check(qmp->add_command(host, "nbd-server-stop", &on_stop, this, nullptr), "nbd-server-stop");
+    check(qmp->add_option(host, "nbd-server", &on_option, this, nullptr), "--nbd-server");
+}
+
+Server::~Server() {
+    for (const int fd : waiting_)
+        ::close(fd);
+}
+
+void Server::on_start(outport_qmp_call* call, void* data) noexcept {
+    static_cast<Server*>(data)->start(call, true);
+}
+void Server::on_option(outport_qmp_call* call, void* data) noexcept {
+    static_cast<Server*>(data)->start(call, false);
+}
+void Server::on_stop(outport_qmp_call* call, void* data) noexcept {
+    static_cast<Server*>(data)->stop(call);
+}
+
+void Server::fail(outport_qmp_call* call, std::string_view message) noexcept {
+    sdk::set_error(services_.host, call->error, message);
+    call->complete(call, OUTPORT_FAILED);
+}
+
+void Server::start(outport_qmp_call* call, bool legacy) noexcept {
+    if (state_ != State::Stopped)
+        return fail(call, "NBD server already running");
+    const sdk::Value arguments(services_.values, call->arguments);
+    max_connections_ = std::uint32_t(arguments["max-connections"].as_uint());
+    handshake_seconds_ = std::uint32_t(arguments["handshake-max-seconds"].as_uint());
+    state_ = State::Starting;
+    call_ = call;
+    outport_listener_events events{};
+    events.struct_size = sizeof events;
+    events.accepted = &on_accepted;
+    services_.net->listen(services_.host, arguments["addr"].raw(), legacy ? 1 : 0, &events, this, &listener_,
+                          &listening_);
+}
+
+void Server::on_listening(outport_net_done* done, std::int32_t status, const char* message,
+                          std::uint64_t length) noexcept {
+    Server& server = *static_cast<NetDone*>(done)->server;
+    outport_qmp_call* const call = std::exchange(server.call_, nullptr);
+    if (status == OUTPORT_OK) {
+        server.state_ = State::Running;
+    } else {
+        server.state_ = State::Stopped;
+        server.listener_ = nullptr;
+        sdk::set_error(server.services_.host, call->error, {message, length});
+    }
+    call->complete(call, status);
+}
+
+// The exports go first, then the clients that still negotiate, then the answer.
+void Server::stop(outport_qmp_call* call) noexcept {
+    if (state_ != State::Running)
+        return fail(call, "NBD server not running");
+    state_ = State::Stopping;
+    call_ = call;
+    for (const int fd : waiting_)
+        ::close(fd);
+    waiting_.clear();
+    services_.net->close(listener_, &closing_);
+    for (Handshake* handshake = handshakes_; handshake;) {
+        Handshake* const next = handshake->next;
+        handshake->cut(); // may end it
+        handshake = next;
+    }
+    constexpr std::string_view reason = "the NBD server stops";
+    const std::vector<Export*> exports = exports_;
+    for (const Export* stopped : exports)
+        services_.exports->ended(stopped->handle(), reason.data(), reason.size());
+    finish_when_quiet();
+}
+
+void Server::on_closed(outport_net_done* done, std::int32_t, const char*, std::uint64_t) noexcept {
+    Server& server = *static_cast<NetDone*>(done)->server;
+    server.listener_ = nullptr;
+    server.finish_when_quiet();
+}
+
+void Server::finish_when_quiet() noexcept {
+    if (state_ == State::Stopping && exports_.empty() && connections_ == 0 && !listener_ && !quiet_.running())
+        services_.main.post(quiet_); // behind the events of what has just ended
+}
+
+void Server::on_quiet(std::int32_t) {
+    state_ = State::Stopped;
+    if (outport_qmp_call* const call = std::exchange(call_, nullptr))
+        call->complete(call, OUTPORT_OK);
+}
+
+} // namespace outport::nbd

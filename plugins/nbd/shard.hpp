@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// An export's part on one loop: the connections that live there and the memory they share.
+// Made and destroyed on the main loop; in between it belongs to its loop, but for post_cut().
+#pragma once
+
+#include "buffers.hpp"
+#include "services.hpp"
+
+namespace outport::nbd {
+
+class Connection;
+class Export;
+
+class Shard {
+  public:
+    Shard(const Services& services, Export& parent, outport_loop* loop, std::uint32_t memory_alignment);
+    Shard(const Shard&) = delete;
+    Shard& operator=(const Shard&) = delete;
+
+    const Services& services() const noexcept { return services_; }
+    Export& parent() const noexcept { return parent_; }
+    const sdk::Loop& loop() const noexcept { return loop_; }
+    BufferPool& pool() noexcept { return pool_; }
+
+    // [main] Cuts off every client; the export hears shard_closed() when nothing is left here.
+    void post_cut() noexcept { loop_.post(cut_); }
+
+    // [loop] A connection begins; it ends, after which it must not be touched any more: the main loop has it.
+    void add(Connection& connection) noexcept;
+    void remove(Connection& connection, sdk::LoopOpBase& gone) noexcept;
+    bool cutting() const noexcept { return cutting_; }
+
+    // [loop] Buffers came back: unused ones are freed after a while.
+    void consider_trim() noexcept {
+        if (pool_.wants_trim() && !trim_.running() && !cutting_)
+            loop_.timer(trim_, kTrimInterval);
+    }
+
+  private:
+    static constexpr std::uint64_t kTrimInterval = 500'000'000; // ns
+
+    void on_cut(std::int32_t);
+    void on_trim(std::int32_t result);
+    void on_closed(std::int32_t);
+    void close_when_empty() noexcept;
+
+    const Services& services_;
+    Export& parent_;
+    sdk::Loop loop_;
+    BufferPool pool_;
+    Connection* connections_ = nullptr;
+    bool cutting_ = false;
+    sdk::LoopOp<Shard, &Shard::on_cut> cut_{*this};
+    sdk::LoopOp<Shard, &Shard::on_trim> trim_{*this};
+    sdk::LoopOp<Shard, &Shard::on_closed> closed_{*this};
+};
+
+} // namespace outport::nbd
