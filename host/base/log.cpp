@@ -19,7 +19,7 @@ namespace outport::log {
 
 namespace {
 
-constexpr Level kDefaultLevel = Level::Info;
+constexpr Level kDefaultLevel = Level::Warning; // as quiet as qemu-storage-daemon
 constexpr std::array<std::pair<std::string_view, Level>, 6> kLevels{{{"trace", Level::Trace},
                                                                      {"debug", Level::Debug},
                                                                      {"info", Level::Info},

@@ -25,6 +25,7 @@ struct ListeningSocket {
 
 struct OpenOptions {
     int backlog = 128;
+    mode_t mode = 0;         // of a unix socket's file, from its first moment on; 0: what the umask leaves
     bool may_use_fds = true; // descriptors by number: only at start-up, where the command line is the caller
 };
 
