@@ -23,6 +23,7 @@ namespace outport::block {
 class Driver;
 class Node;
 class NodeContext;
+class RangeLock;
 class Root;
 
 // Who uses `child`: a root (an export) or a parent node, as its `name`.
@@ -39,7 +40,8 @@ struct Edge {
 
 class Node {
   public:
-    Node(std::string name, bool implicit, NodeOptions options, std::unique_ptr<Driver> driver);
+    Node(loop::BlockingPool& pool, std::string name, bool implicit, const NodeOptions& options,
+         std::unique_ptr<Driver> driver);
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
     ~Node();
@@ -54,8 +56,11 @@ class Node {
     const std::vector<std::unique_ptr<Edge>>& children() const noexcept { return children_; }
     const std::vector<Edge*>& parents() const noexcept { return parents_; }
     Node* child() const noexcept { return children_.empty() ? nullptr : children_.front()->child; }
+    RangeLock* range_lock() const noexcept { return ranges_.get(); } // null: every write can go as it is
+    loop::BlockingPool& pool() const noexcept { return pool_; }
     loop::BlockingOwner& owner() noexcept { return owner_; } // whose share of the blocking threads it uses
-    bool has_root() const noexcept;
+    bool has_root() const noexcept; // an export sits right on it
+    bool exported() const noexcept; // an export sits on it or on a user of it
 
     // What all users together need, and what all of them let others do.
     Perm needed() const noexcept;
@@ -70,6 +75,7 @@ class Node {
   private:
     friend class Graph;
     friend class Root;
+    loop::BlockingPool& pool_;
     std::string name_;
     bool implicit_;
     NodeOptions options_;
@@ -79,7 +85,9 @@ class Node {
     std::uint64_t size_ = 0;
     Limits limits_;
     loop::BlockingOwner owner_;
+    std::unique_ptr<RangeLock> ranges_;
     std::unordered_map<loop::Loop*, std::weak_ptr<NodeContext>> contexts_;
+    Perm applied_perm_ = 0, applied_shared_ = kPermAll; // what the driver was told
     bool busy_ = false; // part of a change
 };
 

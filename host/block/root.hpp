@@ -53,7 +53,8 @@ class Root {
     friend class Graph;
     friend class Quiesce;
     Root(Graph& graph, Node& node, RootOptions options);
-    void publish_info();
+    void make_seats();
+    bool publish_info(); // whether it is not what it was
 
     Graph& graph_;
     RootOptions options_;
