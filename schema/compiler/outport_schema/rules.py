@@ -281,6 +281,4 @@ def check_prefixes(model: Model, exempt: Dict[str, Any]) -> None:
         need("conditions", symbol, model.where, "condition")
     for extension in model.extensions:
         for value in extension.values:
-            allowed = exempt.get("values", {}).get(extension.target.name, []) if extension.target else []
-            if not names.has_prefix(value.name) and value.name not in allowed:
-                raise SchemaError(value.where, f"value '{value.name}' needs a downstream prefix, __RFQDN_{value.name}")
+            need("values", value.name, value.where, "value")
