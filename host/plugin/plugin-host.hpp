@@ -11,6 +11,7 @@
 #include <boost/json/fwd.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -85,6 +86,9 @@ class PluginHost {
     // Runs the handler of a plugin's command-line option, with its validated value. `done` runs once.
     void run_option(std::string_view option, boost::json::object value, qmp::Call::Completion done);
 
+    // Before shutdown(): has every plugin give up what it holds of its own (outport.status/1, quit). `done` is called
+    // once, later or at once, when all have; perhaps never.
+    void quit(std::move_only_function<void()> done);
     // Ends every plugin that can be ended, the last one first. Returns what couldn't, each with its reason.
     // No export may be left. The main loop must still be able to run, the process ends afterwards.
     std::vector<std::string> shutdown();

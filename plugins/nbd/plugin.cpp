@@ -55,11 +55,16 @@ std::int32_t idle(outport_error* error) noexcept {
     return OUTPORT_BUSY;
 }
 
+void quit(outport_done* done) noexcept {
+    g_server->quit(done);
+}
+
 constexpr outport_status kStatus = {
     .struct_size = sizeof(outport_status),
     .reserved = 0,
     .usable = nullptr,
     .idle = &idle,
+    .quit = &quit,
 };
 
 const void* get_extension(const char* id) noexcept {

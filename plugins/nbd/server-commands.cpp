@@ -70,8 +70,11 @@ void Server::on_listening(outport_net_done* done, std::int32_t status, const cha
     if (status == OUTPORT_OK) {
         server.state_ = State::Running;
     } else {
-        server.state_ = State::Stopped;
-        server.listener_ = nullptr;
+        // Cancelled by quit(): there is a listener until it is closed.
+        if (server.state_ != State::Stopping) {
+            server.state_ = State::Stopped;
+            server.listener_ = nullptr;
+        }
         sdk::set_error(server.services_.host, call->error, {message, length});
     }
     call->complete(call, status);
@@ -81,8 +84,20 @@ void Server::on_listening(outport_net_done* done, std::int32_t status, const cha
 void Server::stop(outport_qmp_call* call) noexcept {
     if (state_ != State::Running)
         return fail(call, "NBD server not running");
-    state_ = State::Stopping;
     call_ = call;
+    begin_stop();
+}
+
+void Server::quit(outport_done* done) noexcept {
+    if (state_ == State::Stopped)
+        return done->complete(done, OUTPORT_OK);
+    quit_ = done;
+    if (state_ != State::Stopping)
+        begin_stop();
+}
+
+void Server::begin_stop() noexcept {
+    state_ = State::Stopping;
     for (const int fd : waiting_)
         ::close(fd);
     waiting_.clear();
@@ -114,6 +129,8 @@ void Server::on_quiet(std::int32_t) {
     state_ = State::Stopped;
     if (outport_qmp_call* const call = std::exchange(call_, nullptr))
         call->complete(call, OUTPORT_OK);
+    if (outport_done* const done = std::exchange(quit_, nullptr))
+        done->complete(done, OUTPORT_OK);
 }
 
 } // namespace outport::nbd

@@ -24,6 +24,9 @@ class Server final : public ExportDirectory {
     bool stopped() const noexcept { return state_ == State::Stopped; }
     std::uint32_t max_connections() const noexcept { return max_connections_; }
 
+    // The host ends: stops the server, whatever it is at.
+    void quit(outport_done* done) noexcept;
+
     // For exports.
     std::uint64_t next_serial() noexcept { return ++serials_; }
     bool has_export(std::string_view name) const noexcept;
@@ -57,6 +60,7 @@ class Server final : public ExportDirectory {
 
     void start(outport_qmp_call* call, bool legacy) noexcept;
     void stop(outport_qmp_call* call) noexcept;
+    void begin_stop() noexcept;
     void fail(outport_qmp_call* call, std::string_view message) noexcept;
     void accepted(int fd) noexcept;
     void greet(int fd) noexcept;
@@ -76,6 +80,7 @@ class Server final : public ExportDirectory {
     std::vector<int> waiting_; // accepted when there was no room any more
     outport_listener* listener_ = nullptr;
     outport_qmp_call* call_ = nullptr; // the start or stop that waits for its end
+    outport_done* quit_ = nullptr;     // the host's question, while it ends
     NetDone listening_, closing_;
     sdk::LoopOp<Server, &Server::on_quiet> quiet_{*this};
 };

@@ -126,8 +126,13 @@ struct outport_status {
      * when something of it other than exports is in use (a server that runs), named through set_error. May be
      * null. Owner: `error` is borrowed. Errors: OUTPORT_BUSY. */
     int32_t (*idle)(struct outport_error* error) OUTPORT_NOEXCEPT;
+
+    /* [main] [any-state] [nonblocking] Repeat: once. The host ends, no export is left: give up what `idle`
+     * would name (stop the server, close its clients) and complete when nothing of it is left. May be null.
+     * Owner: `done` is the host's, lent until its completion. */
+    void (*quit)(struct outport_done* done) OUTPORT_NOEXCEPT;
 };
-OUTPORT_STATIC_ASSERT(sizeof(struct outport_status) == 24, "append only");
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_status) == 32, "append only");
 
 OUTPORT_END_DECLS
 
