@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands over the node graph. Not thread-safe: main loop only.
+#pragma once
+
+#include "host/base/error.hpp"
+
+namespace outport::block {
+class Graph;
+}
+namespace outport::qmp {
+class Dispatcher;
+}
+
+namespace outport::cli {
+
+// blockdev-add, blockdev-del, block_resize, query-named-block-nodes; with the drivers for tests, theirs too.
+Result<> add_block_commands(block::Graph& graph, qmp::Dispatcher& dispatcher);
+
+} // namespace outport::cli
