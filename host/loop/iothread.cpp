@@ -59,7 +59,7 @@ void IoThread::main(Startup& startup) {
     startup.answer({});
     left_over_ = loop_->run();
     if (left_over_) {
-        // The kernel may still write to what they name, so the ring must not go before the process does.
+        // The kernel may still write to what they name, or a thread post to it: it must stay.
         log::error("loop", cat(left_over_, " operations of iothread '", name_, "' did not come back"));
         static_cast<void>(loop->release());
     }
@@ -74,12 +74,15 @@ void IoThread::request_stop(Loop& home, Posted& stopped) {
     home.hold();
     stop_home_ = &home;
     stopped_ = &stopped;
+    stopping_ = true;
     loop_->stop();
 }
 
 std::size_t IoThread::join() {
     if (thread_.joinable()) {
-        loop_->stop();
+        if (!stopping_)
+            loop_->stop();
+        stopping_ = true;
         thread_.join();
         loop_ = nullptr;
     }

@@ -47,6 +47,7 @@ class IoThread {
     std::size_t left_over_ = 0;
     Loop* stop_home_ = nullptr; // whom to tell that the loop has ended
     Posted* stopped_ = nullptr;
+    bool stopping_ = false; // the loop may be gone
 };
 
 // Calls `fn` on `loop`'s thread, from any thread. Allocates: for control, not for I/O.

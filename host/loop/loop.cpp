@@ -79,6 +79,7 @@ Loop::~Loop() {
     if (t_current == this)
         t_current = nullptr;
     assert(!in_flight_ && "operations outlive their loop");
+    assert(!holders_.load(std::memory_order_acquire) && "somebody is still about to post to this loop");
 }
 
 // ---- running
@@ -96,8 +97,10 @@ void Loop::run_once(bool may_sleep) {
 }
 
 void Loop::stop() noexcept {
+    hold(); // the loop may see `stop_` and end while we are still about to wake it
     stop_.store(true, std::memory_order_seq_cst);
     wake();
+    release();
 }
 
 // Cancels all there is, again and again since callbacks may start something new, until nothing is left.
@@ -115,7 +118,7 @@ std::size_t Loop::drain(std::uint64_t drain_ns) {
     disarm(tick);
     turn_once(Sleep::Never); // what nobody waits for, such as close(), goes out
     draining_ = false;
-    return in_flight_;
+    return in_flight_ + holders_.load(std::memory_order_acquire);
 }
 
 void Loop::turn_once(Sleep sleep) {

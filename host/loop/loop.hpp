@@ -54,10 +54,11 @@ class Loop {
     bool on_thread() const noexcept { return current() == this; } // [any]
 
     // Runs until stop(), then takes back what is still in flight (it is cancelled, and its callbacks come),
-    // waits for the holders, and returns how many operations did not come back within `drain_ns`: 0 in a
-    // sound program.
+    // waits for the holders, and returns how many of both did not come back within `drain_ns`. In a sound
+    // program that is 0; otherwise the loop must not be destroyed: the kernel or a thread still uses it.
     std::size_t run(std::uint64_t drain_ns = 5'000'000'000);
-    // One turn, which sleeps at its end only if `may_sleep` and it called nothing back. For tests and start-up.
+    // One turn, which sleeps at its end only if `may_sleep` and it called nothing back. For tests and
+    // start-up.
     void run_once(bool may_sleep);
     void stop() noexcept; // [any] also before run()
 

@@ -59,8 +59,13 @@ void PoolState::dequeue(BlockingJob& job) {
 }
 
 bool PoolState::may_run(const Class& c, const BlockingOwner::Share& share) const {
-    const BlockingOwner& owner = *job_of(share.waiting.next)->owner;
-    return share.running < c.share && owner.stuck_ < limits.max_stuck_per_owner;
+    return share.running < c.share && allowance(*job_of(share.waiting.next)->owner) > 0;
+}
+
+// How many more jobs of this owner may begin, so that no more than its limit can ever hang.
+std::uint32_t PoolState::allowance(const BlockingOwner& owner) const {
+    std::uint32_t used = owner.stuck_ + owner.shares_[0].running + owner.shares_[1].running;
+    return used < limits.max_stuck_per_owner ? limits.max_stuck_per_owner - used : 0;
 }
 
 // How many of the waiting jobs could run now, given a thread each.
@@ -70,8 +75,11 @@ std::uint32_t PoolState::runnable() const {
         std::uint32_t of_class = 0;
         for (ListHook* h = c.owners.next; h != &c.owners; h = h->next) {
             const auto* share = owner_of(h, &BlockingOwner::Share::hook);
-            if (may_run(c, *share))
-                of_class += std::min(share->waiting_count, c.share - share->running);
+            if (!may_run(c, *share))
+                continue;
+            std::uint32_t most =
+                std::min(c.share - share->running, allowance(*job_of(share->waiting.next)->owner));
+            of_class += std::min(share->waiting_count, most);
         }
         total += std::min(of_class, c.threads - c.running);
     }

@@ -29,6 +29,7 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
     Result<> admit(const BlockingOwner& owner, JobClass job_class) const;
     void enqueue(BlockingOwner& owner, JobClass job_class, BlockingJob& job);
     void dequeue(BlockingJob& job); // a job that waits
+    std::uint32_t allowance(const BlockingOwner& owner) const;
     bool may_run(const Class& c, const BlockingOwner::Share& share) const;
     std::uint32_t runnable() const;
     BlockingJob* pick(); // the next job that may run, marked as running; null if there is none

@@ -50,6 +50,14 @@ class LoopTest : public ::testing::Test {
             loop_ = std::move(*made);
     }
 
+    // So that nobody is still about to wake it.
+    ~LoopTest() override {
+        if (loop_) {
+            loop_->stop();
+            loop_->run();
+        }
+    }
+
     template <class Condition> void run_until(Condition condition) {
         while (!condition())
             loop_->run_once(true);
