@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import expr, names, rules
+from . import expr, names, rules, visibility
 from .docs import Doc
 from .model import (BUILTINS, AlternateType, ArrayType, Branch, Command, Definition, EnumType, EnumValue, Event,
                     Extension, Feature, Member, Model, Option, StructType, Type, UnionType, UserType)
@@ -35,6 +35,7 @@ class Builder:
             if item[1] != "fragment":
                 getattr(self, f"_{item[1]}")(*item)
         rules.check(self.model, {id(e): e for e in self._schema.expressions}, self._objects)
+        visibility.check(self.model)
         self._order()
         if self.model.fragment != "base" and self._exempt is not None:
             rules.check_prefixes(self.model, self._exempt)

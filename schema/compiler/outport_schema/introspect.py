@@ -6,21 +6,11 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, Iterable, List, Set
 
-from .model import (AlternateType, ArrayType, Builtin, Command, Condition, Definition, EnumType, Event, Feature,
-                    Member, Model, StructType, Type, UnionType)
+from .conditions import holds
+from .model import (AlternateType, ArrayType, Builtin, Command, Definition, EnumType, Event, Feature, Member, Model,
+                    StructType, Type, UnionType)
 
 EMPTY = StructType("q_empty", Definition())  # stands for "no arguments" and "no result"
-
-
-def holds(cond: Condition, defined: Set[str]) -> bool:
-    if cond is None:
-        return True
-    if isinstance(cond, str):
-        return cond in defined
-    key, operand = next(iter(cond.items()))
-    if key == "not":
-        return not holds(operand, defined)
-    return (all if key == "all" else any)(holds(item, defined) for item in operand)
 
 
 class Introspection:

@@ -15,6 +15,9 @@ from .lexer import Lexer, Token
 from .source import SchemaError, Where
 
 
+_DEPTH_LIMIT = 64  # of braces and brackets in one expression
+
+
 class Object(dict):
     """A JSON object with the line of each key (and of itself)."""
 
@@ -108,6 +111,7 @@ class _FileParser:
         self._tokens = Lexer(text, where).tokens()
         self._token: Token = next(self._tokens)
         self._doc: Optional[Doc] = None
+        self._depth = 0
 
     def run(self) -> None:
         while self._token.kind != "end":
@@ -196,6 +200,8 @@ class _FileParser:
 
     def _value(self) -> Any:
         token = self._token
+        if token.kind in "{[" and self._depth >= _DEPTH_LIMIT:
+            raise SchemaError(self._where.at(token.line), "nested too deep")
         if token.kind == "{":
             return self._object()
         if token.kind == "[":
@@ -205,7 +211,12 @@ class _FileParser:
         raise SchemaError(self._where.at(token.line), f"expected a value, found {token.describe()}")
 
     def _object(self) -> Object:
-        out = Object(self._next().line)
+        self._depth += 1
+        out = self._members(Object(self._next().line))
+        self._depth -= 1
+        return out
+
+    def _members(self, out: Object) -> Object:
         if self._token.kind == "}":
             self._next()
             return out
@@ -222,7 +233,12 @@ class _FileParser:
             self._expect(",", "',' or '}'")
 
     def _array(self) -> Array:
-        out = Array(self._next().line)
+        self._depth += 1
+        out = self._elements(Array(self._next().line))
+        self._depth -= 1
+        return out
+
+    def _elements(self, out: Array) -> Array:
         if self._token.kind == "]":
             self._next()
             return out

@@ -121,6 +121,36 @@ class Program(unittest.TestCase):
             self.assertEqual(json.loads(result.stdout)["extends"],
                              {"BlockExportType": [{"name": "__org.example_tape"}]})
 
+    def test_dependencies_are_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out, dependencies = os.path.join(folder, "out.json"), os.path.join(folder, "out.d")
+            result = self.run_compiler("include.json", "--json", out, "--depfile", dependencies,
+                                       cwd=os.path.join(HERE, "good"))
+            self.assertEqual(result.stderr, "")
+            with open(dependencies, encoding="utf-8") as stream:
+                target, files = stream.read().split(": ")
+            self.assertEqual(target, out)
+            self.assertEqual([os.path.basename(file) for file in files.split()],
+                             ["include.json", "colour.json", "kind.json"])
+
+    def test_list_of_names_can_be_given(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "names.json")
+            with open(path, "w", encoding="utf-8") as stream:
+                json.dump({"commands": ["rewind"]}, stream)
+            refused = self.run_compiler("prefix-command.json", "--json", "-")
+            self.assertIn("command 'rewind' needs a downstream prefix", refused.stderr)
+            for arguments in (["--names", path], ["--no-prefix-check"]):
+                allowed = self.run_compiler("prefix-command.json", "--json", "-", *arguments)
+                self.assertEqual((allowed.returncode, allowed.stderr), (0, ""))
+
+    def test_blob_is_the_document(self):
+        """The array of numbers in C, read back, is the document on one line and a zero."""
+        result = self.run_compiler("union-recursive.json", "--blob-source", "-", cwd=os.path.join(HERE, "good"))
+        compact = self.run_compiler("union-recursive.json", "--json-compact", "-", cwd=os.path.join(HERE, "good"))
+        numbers = result.stdout[result.stdout.index("= {") + 3:result.stdout.rindex("}")].replace(",", " ").split()
+        self.assertEqual(bytes(int(number) for number in numbers), compact.stdout.encode() + b"\0")
+
     def test_own_schemas(self):
         """The base has no export type; with the fragment of nbd.so it has one."""
         for schema, types in (("base", []), ("nbd", ["nbd"])):
