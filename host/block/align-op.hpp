@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes requests of any offset, length and buffer fit a node: splits what is too long, bounces what is misaligned,
-// reads, merges and writes back the ends of a misaligned write. One piece of a request at a time. Belongs to a loop.
+// Makes requests of any offset, length and buffer fit a node: splits what is too long, bounces what is
+// misaligned, reads, merges and writes back the ends of a misaligned write. One piece of a request at a time.
+// Belongs to a loop.
 #pragma once
 
 #include "host/block/bounce-pool.hpp"
@@ -51,7 +52,7 @@ class AlignOp {
     RangeLock::Range range_;
     BouncePool::Waiter waiter_;
     std::byte* buffer_ = nullptr;
-    std::uint64_t piece_ = 0; // length of what is on its way
+    std::uint64_t piece_ = 0;                       // length of what is on its way
     std::uint64_t chunk_start_ = 0, chunk_end_ = 0; // what the buffer stands for
     std::array<iovec, 32> parts_{};
 };

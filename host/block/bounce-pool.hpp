@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Aligned buffers of one (node, loop) for what can't go to the back end as it is. There is a fixed number of them;
-// who finds none waits in turn. They are made when first needed and kept. Not thread-safe.
+// Aligned buffers of one (node, loop) for what can't go to the back end as it is. There is a fixed number of
+// them; who finds none waits in turn. They are made when first needed and kept. Not thread-safe.
 #pragma once
 
 #include "host/base/intrusive-list.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a kind of node has to do. One Driver object belongs to one node. Its control functions are called on the main
-// loop; start() on any loop, on several at once. What both touch, the driver makes safe itself.
+// What a kind of node has to do. One Driver object belongs to one node. Its control functions are called on
+// the main loop; start() on any loop, on several at once. What both touch, the driver makes safe itself.
 #pragma once
 
 #include "host/base/error.hpp"
@@ -37,8 +37,8 @@ class Driver {
     virtual const char* name() const noexcept = 0; // as in BlockdevDriver
 
     // ---- [loop]
-    // Takes `io`, which fits the limits unless they say nothing of it, and completes it later, never inside. Honours
-    // kFua. `stage` outlives the io.
+    // Takes `io`, which fits the limits unless they say nothing of it, and completes it later, never inside.
+    // Honours kFua. `stage` outlives the io.
     virtual void start(const Stage& stage, Io& io) = 0;
 
     // ---- [any] constant once it is open

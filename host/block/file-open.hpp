@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opening a file or a device and finding out what it can do. For threads of the blocking pool: all of it may wait.
+// Opening a file or a device and finding out what it can do. For threads of the blocking pool: all of it may
+// wait.
 #pragma once
 
 #include "host/base/error.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// file and host_device: an image that the kernel reads and writes. Control on the main loop; start() on every loop at
-// once, which is safe because the descriptor never changes and the few shared facts are atomic.
+// file and host_device: an image that the kernel reads and writes. Control on the main loop; start() on every
+// loop at once, which is safe because the descriptor never changes and the few shared facts are atomic.
 #pragma once
 
 #include "host/block/drivers.hpp"
@@ -25,8 +25,8 @@ struct FileJob {
     File* file = nullptr;
     class FileContext* context = nullptr;
     std::int32_t result = 0;
-    std::uint64_t generation = 0;                // of the file's holes, before the look-up
-    std::uint64_t data_start = 0, data_end = 0;  // a run of data that was seen
+    std::uint64_t generation = 0;               // of the file's holes, before the look-up
+    std::uint64_t data_start = 0, data_end = 0; // a run of data that was seen
 };
 
 class FileContext final : public NodeContext {
@@ -94,7 +94,8 @@ class File final : public Driver {
 
     std::atomic<bool> can_zero_range_{true}, can_punch_{true};
     std::atomic<bool> wrote_{false};
-    std::atomic<std::int32_t> flush_error_{0}; // what was written before it may be lost: no later flush may say 0
+    std::atomic<std::int32_t> flush_error_{
+        0}; // what was written before it may be lost: no later flush may say 0
     std::atomic<std::uint64_t> generation_{0}; // of the holes: changes when one is made
 };
 

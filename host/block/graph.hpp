@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The nodes of the process: their names, who uses which and how, and every change to them. Main loop only. What can
-// wait for a disk or a file system runs on the blocking pool, so each change answers later; the main loop never waits.
+// The nodes of the process: their names, who uses which and how, and every change to them. Main loop only.
+// What can wait for a disk or a file system runs on the blocking pool, so each change answers later; the main
+// loop never waits.
 //
 // Changes of nodes that hang together are made one after the other; those of others don't wait for them.
 #pragma once
@@ -30,7 +31,7 @@ namespace outport::block {
 struct GraphOptions {
     // How long a change may wait for the requests in flight before it is given up and rolled back.
     std::uint64_t change_deadline_ns = 30'000'000'000;
-    std::uint64_t complain_after_ns = 1'000'000'000; // parked for longer than this is logged
+    std::uint64_t complain_after_ns = 1'000'000'000;    // parked for longer than this is logged
     std::uint64_t describe_deadline_ns = 1'000'000'000; // for what only a slow file system knows
 };
 
@@ -53,7 +54,8 @@ class Graph {
     void del(std::string name, Done done);
     // block_resize.
     void resize(std::string name, std::uint64_t size, Done done);
-    // Puts the filter `filter`, whose child is `node`, between `node` and all its other users; or takes it out again.
+    // Puts the filter `filter`, whose child is `node`, between `node` and all its other users; or takes it
+    // out again.
     void insert_filter(std::string node, std::string filter, Done done);
     void remove_filter(std::string filter, Done done);
     // query-named-block-nodes.
@@ -116,7 +118,7 @@ class Graph {
     loop::Loop& main_;
     loop::BlockingPool& pool_;
     GraphOptions options_;
-    std::list<std::shared_ptr<Node>> nodes_;      // newest first; shared only with jobs that still look at one
+    std::list<std::shared_ptr<Node>> nodes_; // newest first; shared only with jobs that still look at one
     std::set<std::string, std::less<>> reserved_; // names of nodes that are being added
     std::list<std::unique_ptr<Root>> roots_;
     std::list<Ticket> waiting_;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Locks on an image that QEMU's tools understand: byte 100 + i says that permission i is held, byte 200 + i that it is
-// not shared. Both are only ever locked for reading; who wants something looks whether others hold the byte that
-// forbids it. The locks belong to the open file description. Not thread-safe; every call may wait.
+// Locks on an image that QEMU's tools understand: byte 100 + i says that permission i is held, byte 200 + i
+// that it is not shared. Both are only ever locked for reading; who wants something looks whether others hold
+// the byte that forbids it. The locks belong to the open file description. Not thread-safe; every call may
+// wait.
 #pragma once
 
 #include "host/base/error.hpp"

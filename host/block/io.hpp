@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One operation on its way down a chain of nodes. Belongs to one loop from begin to end.
 //
-// Whoever gets an Io may change offset, length and flags, pass it on to a child's stage, keep it, or complete it by
-// `io.done(io, result)`; never inside the call that gave it (see NodeContext::complete_soon). It is validated: the
-// range lies inside the node, iovecs add up to length, which is not 0.
+// Whoever gets an Io may change offset, length and flags, pass it on to a child's stage, keep it, or complete
+// it by `io.done(io, result)`; never inside the call that gave it (see NodeContext::complete_soon). It is
+// validated: the range lies inside the node, iovecs add up to length, which is not 0.
 #pragma once
 
 #include "host/base/intrusive-list.hpp"
@@ -18,15 +18,28 @@ namespace outport::block {
 
 struct Stage;
 
-enum class Op : std::uint8_t { Read, Write, Flush, Discard, WriteZeroes, Status, Cache, Resize, AllocatedSize };
+enum class Op : std::uint8_t {
+    Read,
+    Write,
+    Flush,
+    Discard,
+    WriteZeroes,
+    Status,
+    Cache,
+    Resize,
+    AllocatedSize
+};
 inline constexpr unsigned kOps = 9;
 
-constexpr std::uint32_t bit(Op op) noexcept { return 1u << static_cast<unsigned>(op); }
+constexpr std::uint32_t bit(Op op) noexcept {
+    return 1u << static_cast<unsigned>(op);
+}
 // Operations that change data.
-inline constexpr std::uint32_t kChangingOps = bit(Op::Write) | bit(Op::Discard) | bit(Op::WriteZeroes) | bit(Op::Resize);
+inline constexpr std::uint32_t kChangingOps =
+    bit(Op::Write) | bit(Op::Discard) | bit(Op::WriteZeroes) | bit(Op::Resize);
 // Operations whose offset and length mean something.
-inline constexpr std::uint32_t kRangedOps =
-    bit(Op::Read) | bit(Op::Write) | bit(Op::Discard) | bit(Op::WriteZeroes) | bit(Op::Status) | bit(Op::Cache);
+inline constexpr std::uint32_t kRangedOps = bit(Op::Read) | bit(Op::Write) | bit(Op::Discard) |
+                                            bit(Op::WriteZeroes) | bit(Op::Status) | bit(Op::Cache);
 
 // Io::flags are the ABI's.
 inline constexpr std::uint32_t kFua = OUTPORT_BLOCK_FUA;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a node keeps for one loop: pools, so that nothing is allocated for a request. Made on the main loop; after
-// that it belongs to its loop, as long as requests are in flight.
+// What a node keeps for one loop: pools, so that nothing is allocated for a request. Made on the main loop;
+// after that it belongs to its loop, as long as requests are in flight.
 #pragma once
 
 #include "host/base/intrusive-list.hpp"

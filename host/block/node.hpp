@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A node of the graph: a driver with a name, its options, its children and its users. Main loop only, except where
-// it says [any]. The loops see nodes only through the stages of a view (stage.hpp).
+// A node of the graph: a driver with a name, its options, its children and its users. Main loop only, except
+// where it says [any]. The loops see nodes only through the stages of a view (stage.hpp).
 #pragma once
 
 #include "host/block/limits.hpp"
@@ -59,8 +59,8 @@ class Node {
     RangeLock* range_lock() const noexcept { return ranges_.get(); } // null: every write can go as it is
     loop::BlockingPool& pool() const noexcept { return pool_; }
     loop::BlockingOwner& owner() noexcept { return owner_; } // whose share of the blocking threads it uses
-    bool has_root() const noexcept; // an export sits right on it
-    bool exported() const noexcept; // an export sits on it or on a user of it
+    bool has_root() const noexcept;                          // an export sits right on it
+    bool exported() const noexcept;                          // an export sits on it or on a user of it
 
     // What all users together need, and what all of them let others do.
     Perm needed() const noexcept;
@@ -73,8 +73,9 @@ class Node {
     void refresh();
 
   private:
+    friend class AddJob;
+    friend class FilterJob;
     friend class Graph;
-    friend class Root;
     loop::BlockingPool& pool_;
     std::string name_;
     bool implicit_;
@@ -88,7 +89,7 @@ class Node {
     std::unique_ptr<RangeLock> ranges_;
     std::unordered_map<loop::Loop*, std::weak_ptr<NodeContext>> contexts_;
     Perm applied_perm_ = 0, applied_shared_ = kPermAll; // what the driver was told
-    bool busy_ = false; // part of a change
+    bool busy_ = false;                                 // part of a change
 };
 
 } // namespace outport::block

@@ -46,7 +46,7 @@ Result<FileOptions> file_options(const boost::json::object& options);
 struct RawOptions {
     std::uint64_t offset = 0;
     std::optional<std::uint64_t> size;
-    bool windowed = false; // offset or size was given
+    bool windowed = false; // not all of the child
 };
 Result<RawOptions> raw_options(const boost::json::object& options);
 

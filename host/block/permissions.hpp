@@ -16,7 +16,8 @@ inline constexpr Perm kPermWriteUnchanged = 1u << 2;
 inline constexpr Perm kPermResize = 1u << 3;
 inline constexpr Perm kPermAll = 0xf;
 
-inline constexpr std::array<const char*, 4> kPermNames{"consistent read", "write", "write unchanged", "resize"};
+inline constexpr std::array<const char*, 4> kPermNames{"consistent read", "write", "write unchanged",
+                                                       "resize"};
 
 std::string to_string(Perm perm); // "write, resize"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A block queue of the plugin ABI: (root, loop), the border at which requests are checked, the unit of fairness.
-// Belongs to its loop.
+// A block queue of the plugin ABI: (root, loop), the border at which requests are checked, the unit of
+// fairness. Belongs to its loop.
 //
-// A queue may start so many requests and bytes in one turn of the loop; the rest waits in the queue and is served in
-// the turns that follow, after the other queues had theirs.
+// A queue may start so many requests and bytes in one turn of the loop; the rest waits in the queue and is
+// served in the turns that follow, after the other queues had theirs.
 #pragma once
 
 #include "host/base/intrusive-list.hpp"

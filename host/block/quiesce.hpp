@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parks the requests of some roots on all their loops, so that the graph below them can be changed, and lets them go
-// on. Main loop only; the loops' side is Seat.
+// Parks the requests of some roots on all their loops, so that the graph below them can be changed, and lets
+// them go on. Main loop only; the loops' side is Seat.
 #pragma once
 
 #include "host/base/error.hpp"
@@ -28,8 +28,8 @@ class Quiesce {
     Quiesce& operator=(const Quiesce&) = delete;
     ~Quiesce();
 
-    // `done` comes when nothing is in flight below those roots. If the deadline passes before that, all goes on as it
-    // was, and then `done` gets an error; resume() must not be called.
+    // `done` comes when nothing is in flight below those roots. If the deadline passes before that, all goes
+    // on as it was, and then `done` gets an error; resume() must not be called.
     void park(Done done);
     // With new views if the graph is not what it was.
     void resume(bool rebuild, std::move_only_function<void()> done);

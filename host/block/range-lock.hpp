@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps a read-modify-write of a node apart from every other write that overlaps it, on any loop. Thread-safe; only
-// nodes whose request alignment is more than one byte have one.
+// Keeps a read-modify-write of a node apart from every other write that overlaps it, on any loop.
+// Thread-safe; only nodes whose request alignment is more than one byte have one.
 //
-// Conflicting ranges get their turn in the order of arrival, so none starves and none waits in a circle. An aligned
-// write looks only at the exclusive ranges, of which there are hardly ever any.
+// Conflicting ranges get their turn in the order of arrival, so none starves and none waits in a circle. An
+// aligned write looks only at the exclusive ranges, of which there are hardly ever any.
 #pragma once
 
 #include "host/base/intrusive-list.hpp"
@@ -22,7 +22,7 @@ class RangeLock {
   public:
     struct Range {
         std::uint64_t start = 0, end = 0;
-        bool exclusive = false;        // reads what it writes back
+        bool exclusive = false;            // reads what it writes back
         void (*granted)(Range&) = nullptr; // on the loop that asked, later
         // ---- the lock's
         ListHook hook;

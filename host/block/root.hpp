@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// An export's hold on a node: which node, with which permissions, and from which loops. Made by Graph::attach and
-// ended by Graph::detach. Belongs to the main loop; info() may be called from any thread, and the queues that are
-// opened on it live on their loops (see queue.hpp).
+// An export's hold on a node: which node, with which permissions, and from which loops. Made by Graph::attach
+// and ended by Graph::detach. Belongs to the main loop; info() may be called from any thread, and the queues
+// that are opened on it live on their loops (see queue.hpp).
 #pragma once
 
 #include "host/block/node.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A root's place on one loop: the view that its queues use there, and the loop's side of parking. Made and ended by
-// the main loop; in between it belongs to its loop, but for what is marked.
+// A root's place on one loop: the view that its queues use there, and the loop's side of parking. Made and
+// ended by the main loop; in between it belongs to its loop, but for what is marked.
 #pragma once
 
 #include "host/base/intrusive-list.hpp"
@@ -32,8 +32,8 @@ class Seat {
     loop::Loop& loop() const noexcept { return loop_; } // [any]
     const Stage& top() const noexcept { return view_->top(); }
     bool parked() const noexcept { return parked_; }
-    bool writable() const noexcept { return writable_; }         // [any]
-    bool writethrough() const noexcept { return writethrough_; } // [any]
+    bool writable() const noexcept { return writable_; }                                       // [any]
+    bool writethrough() const noexcept { return writethrough_; }                               // [any]
     std::size_t open_queues() const noexcept { return open_.load(std::memory_order_relaxed); } // [any]
 
     void opened(Queue& queue);
@@ -61,9 +61,9 @@ class Seat {
     std::atomic<std::size_t> open_{0};
 
     // Between the loops; each message goes at most once for one Quiesce.
-    Quiesce* quiesce_ = nullptr;              // [main]
-    std::shared_ptr<const View> next_view_;   // written by the main loop before resume
-    bool changed_ = false;                    // likewise: size or limits are not what they were
+    Quiesce* quiesce_ = nullptr;                // [main]
+    std::shared_ptr<const View> next_view_;     // written by the main loop before resume
+    bool changed_ = false;                      // likewise: size or limits are not what they were
     std::atomic<std::uint32_t> waiting_for_{0}; // requests in flight while parked, for the log
     loop::Posted park_post_, resume_post_, drained_post_, resumed_post_;
 };

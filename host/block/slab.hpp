@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Objects of one kind for one loop: made in slabs, kept when given back, so that the steady state allocates nothing.
-// How many are out is bounded by the requests in flight. Not thread-safe.
+// Objects of one kind for one loop: made in slabs, kept when given back, so that the steady state allocates
+// nothing. How many are out is bounded by the requests in flight. Not thread-safe.
 #pragma once
 
 #include <cassert>

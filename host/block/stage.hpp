@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A view: how a node's chain looks to one loop. Immutable once built, so the request path takes no lock; a change of
-// the graph builds a new one and swaps it while nothing is in flight (quiesce.hpp).
+// A view: how a node's chain looks to one loop. Immutable once built, so the request path takes no lock; a
+// change of the graph builds a new one and swaps it while nothing is in flight (quiesce.hpp).
 #pragma once
 
 #include "host/block/driver.hpp"

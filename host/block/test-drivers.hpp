@@ -20,6 +20,7 @@ enum class FaultAction : std::uint8_t {
     Delay,   // goes on after FaultRule::delay_ns
     Hold,    // goes on when released
     Reorder, // held in pairs: goes on after the next one that the rule takes
+    Short,   // the lower half is done, then it fails with FaultRule::error
 };
 
 struct FaultRule {
@@ -31,16 +32,20 @@ struct FaultRule {
     std::uint64_t delay_ns = 0;
     std::uint64_t skip = 0;  // lets so many pass first
     std::uint64_t count = 0; // then takes so many; 0: all
+    bool used_up = false;    // the node's own
 };
 
 struct FaultCounts {
     std::uint64_t ops[kOps]{};
-    std::uint64_t fua = 0, read_bytes = 0, written_bytes = 0, held = 0;
+    std::uint64_t bytes[kOps]{};
+    std::uint64_t fua = 0;  // of those that came with it
+    std::uint64_t held = 0; // now
 };
 
 Result<std::unique_ptr<Driver>> make_fault(const boost::json::object& options);
 // `driver` is a node's; an error says that it is no x-fault.
-Result<> fault_set(Driver& driver, std::vector<FaultRule> rules); // instead of those before; what is held stays so
+Result<> fault_set(Driver& driver,
+                   std::vector<FaultRule> rules); // instead of those before; what is held stays so
 Result<> fault_release(Driver& driver);
 Result<FaultCounts> fault_counts(Driver& driver);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One WRITE_ZEROES: by the driver where it can, else by writing zeroes from one fixed buffer, piece after piece.
-// Ends that the driver can't do for their alignment are written. Belongs to a loop.
+// One WRITE_ZEROES: by the driver where it can, else by writing zeroes from one fixed buffer, piece after
+// piece. Ends that the driver can't do for their alignment are written. Belongs to a loop.
 #pragma once
 
 #include "host/block/io.hpp"
@@ -27,8 +27,8 @@ class ZeroWriter {
     std::uint64_t position_ = 0;
     std::uint64_t driver_start_ = 0, driver_end_ = 0; // what the driver is asked to do
     iovec tail_{};
-    std::uint64_t piece_ = 0;   // length of what is on its way
-    bool by_driver_ = false;    // it is
+    std::uint64_t piece_ = 0; // length of what is on its way
+    bool by_driver_ = false;  // it is
     bool flushing_ = false;
 };
 

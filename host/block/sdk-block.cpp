@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/block/sdk-block.hpp"
+
+#include "host/block/queue.hpp"
+#include "host/block/root.hpp"
+#include "host/block/seat.hpp"
+
+#include <new>
+
+namespace outport::block {
+
+namespace {
+
+void get_info(outport_export* handle, outport_block_info* info) noexcept {
+    handle->root->info(*info);
+}
+
+std::int32_t queue_open(outport_export* handle, outport_loop* loop, const outport_block_notices* notices,
+                        void* data, outport_block_queue** queue, outport_error* error) noexcept {
+    Seat* seat = handle->root->seat(*sdk::to_loop(loop));
+    if (!seat) {
+        sdk::put_error(error, "A block queue was asked for on a loop that is not one of the export's");
+        return OUTPORT_INVALID;
+    }
+    auto* opened = new (std::nothrow) Queue(*seat, notices, data);
+    if (!opened) {
+        sdk::put_error(error, "No memory for a block queue");
+        return OUTPORT_NO_MEMORY;
+    }
+    *queue = opened->handle();
+    return OUTPORT_OK;
+}
+
+void queue_close(outport_block_queue* queue) noexcept {
+    delete Queue::from(queue);
+}
+
+void submit(outport_block_queue* queue, outport_block_request* const* requests,
+            std::uint32_t count) noexcept {
+    Queue::from(queue)->submit(requests, count);
+}
+
+void cancel(outport_block_queue* queue, outport_block_request* request) noexcept {
+    Queue::from(queue)->cancel(request);
+}
+
+constexpr outport_block_api kApi{
+    sizeof(outport_block_api), 0, get_info, queue_open, queue_close, submit, cancel};
+
+} // namespace
+
+const outport_block_api& block_api() noexcept {
+    return kApi;
+}
+
+} // namespace outport::block
