@@ -83,7 +83,7 @@ static int32_t idle(struct outport_error* error) {
     the_host->set_error(error, "a server of its own", 19, NULL, 0);
     return OUTPORT_BUSY;
 }
-static const struct outport_status status = {sizeof status, 0, NULL, idle};
+static const struct outport_status status = {.struct_size = sizeof status, .idle = idle};
 #endif
 
 #ifdef FAKE_TYPE
@@ -130,7 +130,10 @@ static int32_t init(const struct outport_host* host, struct outport_error* error
     initialised = 0;
     return OUTPORT_UNSUPPORTED;
 #elif defined FAKE_COMMAND
-    return add_commands(error);
+    int32_t result = add_commands(error);
+    if (result != OUTPORT_OK)
+        initialised = 0;
+    return result;
 #else
     return OUTPORT_OK;
 #endif

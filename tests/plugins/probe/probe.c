@@ -192,7 +192,16 @@ static int32_t usable(struct outport_error* error) {
     return OUTPORT_UNSUPPORTED;
 }
 
-static const struct outport_status status = {sizeof status, 0, usable, idle};
+static void quit(struct outport_done* done) {
+    struct outport_qmp_call* was = held;
+    held = NULL;
+    if (was)
+        was->complete(was, OUTPORT_OK);
+    done->complete(done, OUTPORT_OK);
+}
+
+static const struct outport_status status = {
+    .struct_size = sizeof status, .reserved = 0, .usable = usable, .idle = idle, .quit = quit};
 
 static bool take_tables(const struct outport_host* host) {
     probe.host = host;
