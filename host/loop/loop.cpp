@@ -394,6 +394,12 @@ void Loop::make_room(std::uint32_t count) {
         flush_entries();
 }
 
+bool Loop::try_room(std::uint32_t count) noexcept {
+    if (ring_.room() < count)
+        flush_entries();
+    return ring_.room() >= count;
+}
+
 // ---- cancelling
 
 void Loop::cancel(Completion& c) noexcept {

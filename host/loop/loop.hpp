@@ -109,6 +109,8 @@ class Loop {
     // The next `count` entries go to the kernel together: call it before the first entry of a linked chain.
     // `count` must not exceed max_chain().
     void make_room(std::uint32_t count);
+    // The same, but false if the kernel takes nothing just now.
+    bool try_room(std::uint32_t count) noexcept;
     std::uint32_t max_chain() const noexcept { return ring_.entries(); }
     const Ring& ring() const noexcept { return ring_; }
 

@@ -24,12 +24,15 @@ struct outport_blocking_job {
      * be called from here but what is tagged "any". Owner: `job` is lent to the pool. */
     void (*run)(struct outport_blocking_job* job) OUTPORT_NOEXCEPT;
 
-    /* [loop] [any-state] [nonblocking] Repeat: once after run. On the loop that was given to submit, and what
-     * run wrote is visible. Owner: `job` is the plugin's again. */
+    /* [loop] [any-state] [nonblocking] Repeat: once after run, or instead of it: see `status`. On the loop that
+     * was given to submit, and what run wrote is visible. Owner: `job` is the plugin's again. */
     void (*done)(struct outport_blocking_job* job) OUTPORT_NOEXCEPT;
 
-    const char* what;  /* C string for logs and errors, for example "mount of /x"; valid until done */
-    uint64_t host[13]; /* the host's while it runs; need not be initialised */
+    const char* what; /* C string for logs and errors, for example "mount of /x"; valid until done */
+    int32_t status;   /* the host's answer, for done: 0, or why run was not called: -EBUSY, all threads hang;
+                         -ECANCELED, the process ends */
+    uint32_t reserved;
+    uint64_t host[12]; /* the host's while it runs; need not be initialised */
 };
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_blocking_job) == 128, "fixed for revision 1");
 

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// outport.blocking/1: a plugin's job carries one of the pool's.
+#include "host/loop/blocking-pool.hpp"
+#include "host/loop/loop.hpp"
+#include "host/loop/sdk-tables.hpp"
+
+#include <outport/plugin.h>
+
+#include <memory>
+#include <new>
+
+namespace outport::loop {
+namespace {
+
+static_assert(sizeof(BlockingJob) <= sizeof(outport_blocking_job::host) && alignof(BlockingJob) <= 8);
+
+outport_blocking_job* plugin_job(BlockingJob* job) {
+    return reinterpret_cast<outport_blocking_job*>(reinterpret_cast<char*>(job) -
+                                                   offsetof(outport_blocking_job, host));
+}
+
+std::int32_t give_error(const outport_host* host, outport_error* error, std::int32_t kind, const Error& why) {
+    if (error) {
+        host->set_error(error, why.message.data(), why.message.size(),
+                        why.hint.empty() ? nullptr : why.hint.data(), why.hint.size());
+    }
+    return kind;
+}
+
+std::int32_t submit(const outport_host* host, outport_loop* loop, std::uint32_t job_class,
+                    outport_blocking_job* job, outport_error* error) noexcept {
+    if (job_class != OUTPORT_BLOCKING_DATA && job_class != OUTPORT_BLOCKING_CONTROL)
+        return give_error(host, error, OUTPORT_INVALID, Error{"Unknown class of a blocking job"});
+    if (!from_abi(loop).on_thread())
+        return give_error(host, error, OUTPORT_INVALID,
+                          Error{"A blocking job was submitted to another thread's loop"});
+    const SdkServices& services = sdk_services();
+    BlockingJob* inner = new (job->host) BlockingJob;
+    inner->what = job->what ? job->what : "a job";
+    inner->run = [](BlockingJob* j) { plugin_job(j)->run(plugin_job(j)); };
+    inner->done = [](BlockingJob* j) {
+        outport_blocking_job* outer = plugin_job(j);
+        outer->status = j->status;
+        std::destroy_at(j);
+        outer->done(outer);
+    };
+    JobClass c = job_class == OUTPORT_BLOCKING_DATA ? JobClass::Data : JobClass::Control;
+    auto queued = services.pool->submit(services.owner_of(host), c, *inner);
+    if (queued)
+        return OUTPORT_OK;
+    std::destroy_at(inner);
+    return give_error(host, error, OUTPORT_BUSY, queued.error());
+}
+
+} // namespace
+
+const outport_blocking_api kBlockingTable = {sizeof(outport_blocking_api), 0, submit};
+
+} // namespace outport::loop
