@@ -5,6 +5,7 @@
 #include "host/base/error.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,11 +18,10 @@ struct ChardevOptions {
     std::string id;
     Backend backend = Backend::Null;
 
-    // Socket: exactly one of path, (host, port), fd
-    std::string path, host, port;
-    int fd = -1;
+    // Socket: exactly one of path, port (with or without host), fd
+    std::string path, host, port, fd;
     bool server = false, wait = true, nodelay = false, abstract = false, tight = true;
-    int ipv4 = -1, ipv6 = -1; // -1: not said
+    std::optional<bool> ipv4, ipv6;
 
     bool signal = true; // Stdio: does the terminal's ^C end the process?
 

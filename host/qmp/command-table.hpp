@@ -34,6 +34,9 @@ class CommandTable {
   private:
     friend class Dispatcher;
     struct Entry;
+    const std::string* owner(std::string_view name) const; // null: no such handler
+    std::shared_ptr<void> count(const std::string& owner);
+
     std::unordered_map<std::string, std::shared_ptr<Entry>> entries_;
     std::unordered_map<std::string, std::shared_ptr<std::size_t>> pending_; // by owner
 };

@@ -61,6 +61,10 @@ class Dispatcher {
     std::uint64_t next_monitor_id() noexcept { return ++last_monitor_id_; }
 
   private:
+    Result<> negotiate(const Session& session, const boost::json::object& arguments);
+    Result<const schema::Command*> find(const schema::Schema& schema, const Session& session,
+                                        const std::string& command, bool oob) const;
+
     const schema::Registry& registry_;
     CommandTable& table_;
     std::vector<Monitor*> monitors_;

@@ -51,6 +51,9 @@ class Monitor {
     // Nothing is running or queued.
     bool idle() const noexcept { return queue_.empty() && !running_; }
 
+    // The peer will read no answer any more: tells what is running. What it has sent is still carried out.
+    void cancel_running();
+
     void send_event(const boost::json::value& event);
 
   private:
@@ -67,6 +70,7 @@ class Monitor {
     json::StreamParser parser_;
     std::deque<json::Message> queue_;
     std::weak_ptr<Call> call_; // what is running, where it is a command; the handler owns it
+    std::vector<std::weak_ptr<Call>> oob_calls_;
     bool running_ = false, negotiating_ = true, oob_ = false, in_run_ = false, starved_ = false;
     std::shared_ptr<Monitor*> self_; // answers hold it; null inside once we are gone
 };

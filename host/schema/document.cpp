@@ -295,6 +295,8 @@ TypeDef Reader::type(std::string_view key, const bj::value& v, const Place& at) 
     std::string kind = text(required(o, at, "kind"), in(at, "kind"), kMaxName);
     t.condition = condition_of(o, at);
     t.features = features_of(o, at);
+    if (const bj::value* extensible = o.if_contains("extensible"))
+        t.extensible = flag(*extensible, in(at, "extensible"));
     auto member_name = [](const MemberDef& m) -> std::string_view { return m.name; };
     auto members = [&](const char* list_key, bool alternatives) {
         Place here = in(at, list_key);
@@ -305,7 +307,7 @@ TypeDef Reader::type(std::string_view key, const bj::value& v, const Place& at) 
     };
     if (kind == "enum") {
         t.kind = TypeDef::Kind::Enum;
-        known_keys(o, at, {"kind", "values", "if", "features"});
+        known_keys(o, at, {"kind", "values", "extensible", "if", "features"});
         Place here = in(at, "values");
         if (const bj::value* values = o.if_contains("values"))
             list(t.values, *values, here,
@@ -319,7 +321,7 @@ TypeDef Reader::type(std::string_view key, const bj::value& v, const Place& at) 
         members("members", false);
     } else if (kind == "union") {
         t.kind = TypeDef::Kind::Union;
-        known_keys(o, at, {"kind", "base", "discriminator", "branches", "if", "features"});
+        known_keys(o, at, {"kind", "base", "discriminator", "branches", "extensible", "if", "features"});
         t.base = type_name(required(o, at, "base"), in(at, "base"), false);
         t.discriminator = name(required(o, at, "discriminator"), in(at, "discriminator"));
         Place here = in(at, "branches");
@@ -464,33 +466,6 @@ void Reader::read(Fragment& f, const bj::value& document) {
 
 } // namespace
 
-bool Condition::holds(const Symbols& symbols) const {
-    auto item_holds = [&](const Condition& c) { return c.holds(symbols); };
-    switch (op) {
-    case Op::True:
-        return true;
-    case Op::Symbol:
-        return symbols.contains(symbol);
-    case Op::All:
-        return std::all_of(items.begin(), items.end(), item_holds);
-    case Op::Any:
-        return std::any_of(items.begin(), items.end(), item_holds);
-    case Op::Not:
-        return !items.front().holds(symbols);
-    }
-    return false;
-}
-
-const TypeDef* Fragment::used_type(std::string_view type) const noexcept {
-    auto i = uses_by_name_.find(type);
-    return i == uses_by_name_.end() ? nullptr : i->second;
-}
-
-const TypeDef* Fragment::own_type(std::string_view type) const noexcept {
-    auto i = types_by_name_.find(type);
-    return i == types_by_name_.end() ? nullptr : i->second;
-}
-
 Result<std::shared_ptr<const Fragment>> read_document(const boost::json::value& document) {
     auto fragment = std::make_shared<Fragment>();
     Reader reader;
@@ -506,33 +481,6 @@ Result<std::shared_ptr<const Fragment>> read_document(const boost::json::value& 
         fragment->types_by_name_.emplace(t.name, &t);
     }
     return fragment;
-}
-
-bool is_builtin_type(std::string_view name) noexcept {
-    static constexpr std::string_view kNames[] = {"str",   "int",   "int8",   "int16",  "int32",
-                                                  "int64", "uint8", "uint16", "uint32", "uint64",
-                                                  "size",  "bool",  "number", "null",   "any"};
-    return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
-}
-
-std::pair<std::string_view, bool> split_array(std::string_view type) noexcept {
-    if (type.size() > 2 && type.front() == '[' && type.back() == ']')
-        return {type.substr(1, type.size() - 2), true};
-    return {type, false};
-}
-
-std::string_view written_name(std::string_view name) noexcept {
-    if (!name.starts_with("q_obj_"))
-        return name;
-    std::string_view inner = name.substr(6);
-    for (std::string_view suffix : {"-arg", "-base"})
-        if (inner.ends_with(suffix))
-            return inner.substr(0, inner.size() - suffix.size());
-    return name;
-}
-
-bool is_downstream_name(std::string_view name) noexcept {
-    return name.starts_with("__") && qapi_name_length(name) == name.size();
 }
 
 } // namespace outport::schema

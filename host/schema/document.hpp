@@ -64,6 +64,7 @@ struct TypeDef {
     std::vector<MemberDef> members; // Struct; Alternate: its alternatives
     std::string discriminator;
     std::vector<BranchDef> branches;
+    bool extensible = false; // Enum, Union: fragments may add to it
     Condition condition;
     std::vector<FeatureDef> features;
 };

@@ -113,6 +113,8 @@ void Merger::extend(const Fragment& f) {
         auto i = raw_.find(e.type);
         if (i == raw_.end() || !i->second.owner->is_base())
             return fail_in(f, cat("extends '", e.type, "', which is no type of the host's"));
+        if (!i->second.def.extensible)
+            return fail_in(f, cat("extends '", e.type, "', which is not extensible"));
         if (e.branches.empty() && i->second.def.kind == TypeDef::Kind::Enum)
             extend_enum(f, e, i->second);
         else if (e.values.empty() && i->second.def.kind == TypeDef::Kind::Union)
