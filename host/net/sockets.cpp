@@ -68,7 +68,8 @@ Result<Sockets> open_unix(const UnixAddress& address, const OpenOptions& options
         close(s.fd);
         return fail_errno(number, cat(what, address.path));
     };
-    // The file gets the mode of its socket, less the umask's bits: nobody else can come in before it is narrowed.
+    // The file gets the mode of its socket, less the umask's bits: nobody else can come in before it is
+    // narrowed.
     if (options.mode && fchmod(s.fd, options.mode) < 0)
         return give_up(errno, "Failed to set the mode of socket ");
     // Whatever is there is replaced, as qemu-storage-daemon does: most often it is what a killed process
