@@ -124,7 +124,7 @@ class Defaults(NbdTest):
         for _ in range(2000):
             handle.pread(4096, 0)
         after = running.tasks()
-        busiest = max(after, key=lambda t: after[t][1] - before.get(t, (0, 0))[1])
+        busiest = max(after, key=lambda t: after[t][3] - before.get(t, (0, 0, 0, 0))[3])
         self.assertEqual(busiest, running.pid)
 
     def test_deletion_mode_is_safe(self):

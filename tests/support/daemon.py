@@ -167,16 +167,15 @@ class Daemon:
         return next(int(line.split()[1]) for line in self.proc("status").splitlines() if line.startswith("VmRSS"))
 
     def tasks(self):
-        """{tid: (name, voluntary switches, involuntary switches, user+system ticks)}"""
+        """{tid: (name, voluntary switches, involuntary switches, nanoseconds on a processor)}"""
         found = {}
         for tid in os.listdir(f"/proc/{self.pid}/task"):
             try:
                 status = self.proc(f"task/{tid}/status")
-                stat = self.proc(f"task/{tid}/stat")
+                ran = int(self.proc(f"task/{tid}/schedstat").split()[0])
             except (FileNotFoundError, ProcessLookupError):
                 continue
             fields = dict(line.split(":", 1) for line in status.splitlines())
-            ticks = stat.rsplit(")", 1)[1].split()
             found[int(tid)] = (fields["Name"].strip(), int(fields["voluntary_ctxt_switches"]),
-                               int(fields["nonvoluntary_ctxt_switches"]), int(ticks[11]) + int(ticks[12]))
+                               int(fields["nonvoluntary_ctxt_switches"]), ran)
         return found

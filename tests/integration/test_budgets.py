@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The budgets of the steady state, counted in the daemon and the plugins as they are shipped: heap calls and system
+calls for each request, idle wake-ups, resident memory.
+"""
+import re
+import shutil
+import struct
+import subprocess
+import time
+
+from support import daemon
+from support.case import SANITIZER
+from support.nbdtest import NbdTest
+
+ALONE = True
+REQUESTS = 100000
+KINDS = ("malloc", "calloc", "realloc", "aligned", "mmap", "brk")
+
+
+class BudgetTest(NbdTest):
+    def setUp(self):
+        super().setUp()
+        self.require(not SANITIZER, "a sanitizer allocates for itself")
+
+    def begin(self, *more, export="", env=None, wrapper=(), node=None):
+        image = self.image(size=64 << 20, data=b"d" * (64 << 20))
+        running = self.new_daemon(build=daemon.RELEASE, env=env, wrapper=wrapper)
+        return running.start(*more, "--blockdev", node or f"file,node-name=n0,filename={image}", *running.nbd_args(),
+                             "--export", f"nbd,id=e0,node-name=n0,name=x,writable=on{export}")
+
+
+class Heap(BudgetTest):
+    """By a preloaded library that counts in front of the C library."""
+
+    def counted(self, **options):
+        self.counts_path = self.tmp / "counts"
+        library = daemon.support("countalloc.so")
+        running = self.begin(env={"LD_PRELOAD": str(library), "OUTPORT_COUNTALLOC": str(self.counts_path)}, **options)
+        return running
+
+    def counts(self):
+        return dict(zip(KINDS, struct.unpack("<6Q", self.counts_path.read_bytes()[:48])))
+
+    def difference(self, running, *load):
+        """What REQUESTS requests add to what a connection with a tenth of them adds."""
+        def one(requests):
+            before = self.counts()
+            self.load(running, "--requests", requests, *load)
+            after = self.counts()
+            return {kind: after[kind] - before[kind] for kind in KINDS}
+        one(REQUESTS // 10)
+        short, long = one(REQUESTS // 10), one(REQUESTS)
+        return {kind: long[kind] - short[kind] for kind in KINDS}
+
+    def check(self, *load, **options):
+        running = self.counted(**options)
+        found = self.difference(running, *load)
+        print(f"{' '.join(map(str, load))}: {found}")
+        self.assertLessEqual(max(found.values()), 2, found)
+
+    def test_reads(self):
+        self.check("--op", "randread", "--depth", 16)
+
+    def test_structured_reads(self):
+        self.check("--op", "randread", "--depth", 16, "--structured")
+
+    def test_writes(self):
+        self.check("--op", "randwrite", "--depth", 16)
+
+    def test_depth_one(self):
+        self.check("--op", "randread", "--depth", 1)
+
+    def test_mixed_on_iothreads(self):
+        self.check("--op", "mixed", "--depth", 16, "--connections", 4, export=",iothread.0=t0,iothread.1=t1",
+                   more_objects=True)
+
+    def test_large_reads(self):
+        self.check("--op", "read", "--depth", 4, "--block", 262144)
+
+    def begin(self, *more, more_objects=False, **options):
+        objects = ["--object", "iothread,id=t0", "--object", "iothread,id=t1"] if more_objects else []
+        return super().begin(*objects, *more, **options)
+
+    def test_the_counter_counts(self):
+        """It shows at least one allocation for each request of a server that is known to allocate."""
+        self.require_oracle()
+        self.counts_path = self.tmp / "counts"
+        image = self.image(size=1 << 20)
+        running = self.serve(image, flavour="qemu", env={"LD_PRELOAD": str(daemon.support("countalloc.so")),
+                                                         "OUTPORT_COUNTALLOC": str(self.counts_path)})
+        found = self.difference(running, "--op", "randread", "--depth", 16)
+        self.assertGreater(sum(found.values()), REQUESTS // 2, found)
+
+
+class SystemCalls(BudgetTest):
+    def trace(self, running, *load):
+        """Calls for each request, from strace while the load runs."""
+        out = self.tmp / "strace"
+        tracer = subprocess.Popen(["strace", "-f", "-c", "-o", out, "-p", str(running.pid)], stderr=subprocess.PIPE,
+                                  text=True)
+        self.addCleanup(lambda: tracer.poll() is None and tracer.kill())
+        line = tracer.stderr.readline()
+        self.require("attached" in line, f"strace: {line.strip()}")
+        for _ in running.tasks():
+            pass
+        self.load(running, "--requests", REQUESTS, *load)
+        tracer.terminate()
+        tracer.wait()
+        total = re.search(r"^\S+\s+\S+\s+\S*\s+(\d+)\s+(\d+\s+)?total$", out.read_text(), re.M)
+        self.assertTrue(total, out.read_text())
+        return int(total.group(1)) / REQUESTS
+
+    def check(self, *load, limit=0.3, **options):
+        self.require(shutil.which("strace"), "no strace")
+        running = self.begin(**options)
+        self.load(running, "--requests", 1000, *load)
+        calls = self.trace(running, *load)
+        print(f"{' '.join(map(str, load))}: {calls:.3f} system calls for each request")
+        self.assertLess(calls, limit)
+
+    def test_reads(self):
+        self.check("--op", "randread", "--depth", 16)
+
+    def test_writes(self):
+        self.check("--op", "randwrite", "--depth", 16)
+
+    def test_reads_without_a_file(self):
+        self.check("--op", "randread", "--depth", 32, node="null-co,node-name=n0,read-zeroes=on")
+
+
+class Idle(BudgetTest):
+    def test_no_wake_ups(self):
+        running = self.begin("--object", "iothread,id=t0", export=",iothread=t0")
+        handle = self.connect(running)
+        handle.pread(4096, 0)
+        with running.qmp() as client:
+            client.cmd("query-version")
+        self.quiet(running)
+        before = running.tasks()
+        time.sleep(10)  # the interval that is measured, not a wait for something
+        after = running.tasks()
+        self.assertEqual({t: v[:3] for t, v in before.items()}, {t: v[:3] for t, v in after.items()})
+        handle.shutdown()
+
+    def quiet(self, running):
+        """Until two looks in a row are alike, so that what the start left behind is over."""
+        last = None
+        deadline = time.monotonic() + 60
+        while last != running.tasks():
+            last = running.tasks()
+            time.sleep(0.5)
+            self.assertLess(time.monotonic(), deadline, "it never comes to rest")
+
+    def test_resident_memory(self):
+        running = self.begin("--object", "iothread,id=t0")
+        handle = self.connect(running)
+        handle.pread(4096, 0)
+        handle.shutdown()
+        resident = running.resident_kib()
+        print(f"resident, idle, all plugins loaded: {resident} KiB")
+        self.assertLess(resident, 16 << 10)

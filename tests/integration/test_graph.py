@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph changes under verified load from two loops: nothing is lost and nothing stands still."""
+import json
+
+from support.case import long_only
+from support.nbdtest import NbdTest
+
+SIZE = 96 << 20
+
+
+class UnderLoad(NbdTest):
+    def begin(self):
+        """Two exports of one node, each on an iothread of its own, with a load on each."""
+        image = self.image(size=2 * SIZE)
+        running = self.new_daemon()
+        running.start("--object", "iothread,id=t0", "--object", "iothread,id=t1",
+                      "--blockdev", f"file,node-name=n0,filename={image},discard=unmap",
+                      "--blockdev", "raw,node-name=lower,file=n0,size=" + str(SIZE),
+                      "--blockdev", f"raw,node-name=upper,file=n0,offset={SIZE},size={SIZE}",
+                      *running.nbd_args(),
+                      "--export", "nbd,id=e0,node-name=lower,name=lower,writable=on,iothread=t0",
+                      "--export", "nbd,id=e1,node-name=upper,name=upper,writable=on,iothread=t1")
+        loads = [self.stress(running.uri(name), "--connections", 8, "--shared", 2, "--seed", seed)
+                 for seed, name in enumerate(("lower", "upper"), 1)]
+        return running, self.monitor(running), loads
+
+    def end(self, running, loads):
+        for load in loads:
+            counted = self.finish(load)
+            print(json.dumps(counted))
+            self.assertGreater(counted["writes"], 100)
+            self.assertFalse(counted["lost"])
+        self.assertEqual(running.stop(), 0)
+
+    def filters(self, rounds):
+        running, client, loads = self.begin()
+        for number in range(rounds):
+            name = f"flt{number % 3}"
+            client.cmd("x-block-insert-filter", node_name=name, driver="x-fault", child="n0")
+            if number % 10 == 0:
+                # The load runs through it: its counters move.
+                while not sum(c["count"] for c in client.cmd("x-fault-query", node_name=name)["counts"]):
+                    pass
+            client.cmd("x-block-remove-filter", node_name=name)
+        self.end(running, loads)
+
+    def test_filter_in_and_out(self):
+        self.filters(200)
+
+    def test_resize(self):
+        running, client, loads = self.begin()
+        for number in range(200):
+            client.cmd("block_resize", node_name="n0", size=2 * SIZE + (number % 5) * 65536)
+        self.end(running, loads)
+
+    def test_both(self):
+        running, client, loads = self.begin()
+        for number in range(100):
+            client.cmd("x-block-insert-filter", node_name="flt", driver="x-fault", child="n0")
+            client.cmd("block_resize", node_name="n0", size=2 * SIZE + (number % 3) * 4096)
+            client.cmd("x-block-remove-filter", node_name="flt")
+        self.end(running, loads)
+
+    def test_change_waits_for_requests_in_flight(self):
+        """A change does not overtake a request that the filter holds, and both complete."""
+        running, client, loads = self.begin()
+        client.cmd("x-block-insert-filter", node_name="flt", driver="x-fault", child="n0")
+        client.cmd("x-fault-set", {"node-name": "flt", "rules": [{"op": "write", "action": "delay",
+                                                                  "latency-ns": 2000000, "count": 500}]})
+        client.cmd("x-block-remove-filter", node_name="flt")
+        self.end(running, loads)
+
+    @long_only
+    def test_long(self):
+        self.filters(5000)
