@@ -24,11 +24,11 @@ inline boost::json::value doc(std::string_view text) {
 inline constexpr std::string_view kBase = R"({
  'format': 1, 'fragment': 'base',
  'types': {
-  'ExportType': {'kind': 'enum', 'values': []},
+  'ExportType': {'kind': 'enum', 'extensible': true, 'values': []},
   'ExportCommon': {'kind': 'struct', 'members': [
      {'name': 'type', 'type': 'ExportType'}, {'name': 'id', 'type': 'str'},
      {'name': 'writable', 'type': 'bool', 'optional': true, 'default': false}]},
-  'ExportOptions': {'kind': 'union', 'base': 'ExportCommon', 'discriminator': 'type', 'branches': []},
+  'ExportOptions': {'kind': 'union', 'extensible': true, 'base': 'ExportCommon', 'discriminator': 'type', 'branches': []},
   'AddressType': {'kind': 'enum', 'values': [{'name': 'inet'}, {'name': 'unix'},
      {'name': 'vsock', 'if': 'CONFIG_VSOCK'}]},
   'InetAddress': {'kind': 'struct', 'members': [{'name': 'host', 'type': 'str'}, {'name': 'port', 'type': 'str'},
