@@ -16,6 +16,7 @@ import time
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 COUNT = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
+TAP = re.compile(r"(not )?ok\s+\d*\s*-?\s*([^#\n]*)(?:#\s*(\w+)\s*(.*))?$")
 JOB_SECONDS = 3000  # a net
 
 
@@ -64,10 +65,29 @@ def gtest_outcomes(test, env, patterns):
     return found
 
 
+def tap_outcomes(name, status, output, seconds):
+    """One outcome for each line `ok` or `not ok`; what stands after a `not ok` is its reason."""
+    found = []
+    for line in output.splitlines():
+        match = TAP.match(line)
+        if match:
+            state = "failed" if match[1] else "passed"
+            if match[3]:
+                state = "skipped" if match[3].upper() == "SKIP" else state
+            found.append(Outcome(f"{name}/{match[2].strip()}", state, 0, match[4] or ""))
+        elif found and not line.startswith("1.."):
+            found[-1].detail += line + "\n"
+    if not found or (status and not any(o.state == "failed" for o in found)):
+        found.append(Outcome(name, "failed", seconds, f"status {status}\n{output[-6000:]}"))
+    return found
+
+
 def plain_outcomes(test, env):
-    """A test that is one program: counted by its last count line, else as one."""
+    """A test that is one program: TAP, or counted by its last count line, else as one."""
     status, output, seconds = run_command(test["cmd"], env, test["workdir"])
     name = test["name"]
+    if test["protocol"] == "tap":
+        return tap_outcomes(name, status, output, seconds)
     counts = COUNT.findall(output)
     if not counts:
         state = {0: "passed", 77: "skipped"}.get(status, "failed")
