@@ -45,6 +45,7 @@ FAKES = {
     "fake-clash-b": [*COMMAND, *DOCUMENT],
     "fake-other-name": ['-DNOTE_ID="somebody"'],
     "fake-busy": ["-DFAKE_BUSY"],
+    "fake-scripted": ["-DFAKE_SCRIPTED", *TYPE],
     "fake-type-good": TYPE,
     "fake-type-short": ["-DTYPE_SIZE=32", *TYPE],
     "fake-type-null": ["-DTYPE_CREATE=NULL", *TYPE],

@@ -86,7 +86,27 @@ static int32_t idle(struct outport_error* error) {
 static const struct outport_status status = {.struct_size = sizeof status, .idle = idle};
 #endif
 
-#ifdef FAKE_TYPE
+#ifdef FAKE_SCRIPTED
+/* Does what the test, which offers its own type as an extension, says. */
+static const struct outport_export_type* script(void) {
+    return the_host->get_extension(the_host, "outport.test-type/1");
+}
+static int32_t create(const struct outport_export_args* args, void** state, struct outport_error* error) {
+    return script()->create(args, state, error);
+}
+static void start(void* state, struct outport_done* done) {
+    script()->start(state, done);
+}
+static void stop(void* state, uint32_t mode, struct outport_done* done) {
+    script()->stop(state, mode, done);
+}
+static void destroy(void* state) {
+    script()->destroy(state);
+}
+static const struct outport_export_type type = {
+    sizeof type, 0,    OUTPORT_KNOWS_SAFE | OUTPORT_KNOWS_SOFT | OUTPORT_KNOWS_HARD, 0, FAKE_TYPE, create,
+    start,       stop, destroy};
+#elif defined FAKE_TYPE
 #ifndef TYPE_SIZE
 #define TYPE_SIZE sizeof(struct outport_export_type)
 #endif
