@@ -75,7 +75,7 @@ class PoolTest : public LoopTest {
         limits.data_share = limits.control_share = 2;
         limits.max_stuck = 6;
         limits.max_stuck_per_owner = 4;
-        limits.stuck_after_ns = 3'600'000'000'000; // never, however slow the machine is
+        limits.stuck_after_ns = kForEver; // never, however slow the machine is
         return limits;
     }
     // Jobs hang as soon as they run for a millisecond.
@@ -253,7 +253,7 @@ TEST_F(PoolTest, TheLoopWaitsForItsJobs) {
     ASSERT_TRUE(pool.submit(owner_, JobClass::Control, job));
     loop_->stop();
     gate_.release(1);
-    EXPECT_EQ(loop_->run(), 0u);
+    EXPECT_EQ(loop_->run(kForEver), 0u);
     EXPECT_TRUE(job.finished);
 }
 
@@ -271,7 +271,7 @@ TEST_F(PoolTest, ShutdownNamesWhatStillRunsAndCancelsWhatWaits) {
     EXPECT_EQ(waiting.status, -ECANCELED);
     // They are not handed back any more: as the process would end now, just let the threads go.
     gate_.release(2);
-    EXPECT_TRUE(pool.shutdown(60'000'000'000).empty());
+    EXPECT_TRUE(pool.shutdown(kForEver).empty());
     EXPECT_FALSE(jobs_[0].finished);
     loop_->release();
     loop_->release();
@@ -281,7 +281,7 @@ TEST_F(PoolTest, ShutdownWaitsForWhatEndsInTime) {
     BlockingPool pool(small());
     Job job;
     ASSERT_TRUE(pool.submit(owner_, JobClass::Data, job));
-    EXPECT_TRUE(pool.shutdown(60'000'000'000).empty());
+    EXPECT_TRUE(pool.shutdown(kForEver).empty());
     run_until([&] { return job.finished; });
     EXPECT_EQ(pool.threads(), 0u);
 }

@@ -366,7 +366,7 @@ TEST_F(SdkTest, BlockingJobs) {
     EXPECT_EQ(job.status, 0);
     EXPECT_EQ(kBlockingTable.submit(&host, l_, 1, &refused, error), OUTPORT_INVALID);
     EXPECT_EQ(message, "Unknown class of a blocking job");
-    pool_.shutdown(60'000'000'000);
+    pool_.shutdown(kForEver);
     EXPECT_EQ(kBlockingTable.submit(&host, l_, OUTPORT_BLOCKING_DATA, &refused, error), OUTPORT_BUSY);
     EXPECT_EQ(message, "The process is shutting down");
     EXPECT_EQ(kBlockingTable.submit(&host, l_, OUTPORT_BLOCKING_DATA, &refused, nullptr), OUTPORT_BUSY);

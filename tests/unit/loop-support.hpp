@@ -11,6 +11,9 @@
 
 namespace outport::loop::test {
 
+inline constexpr std::uint64_t kForEver =
+    3'600'000'000'000; // for what must not depend on the machine's speed
+
 // Counts its completions and keeps the last one.
 struct Op {
     Completion completion{[](Completion* c, std::int32_t result, std::uint32_t flags) {
@@ -54,7 +57,7 @@ class LoopTest : public ::testing::Test {
     ~LoopTest() override {
         if (loop_) {
             loop_->stop();
-            loop_->run();
+            loop_->run(kForEver);
         }
     }
 

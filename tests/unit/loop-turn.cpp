@@ -158,12 +158,12 @@ TEST_F(LoopTest, TurnsAreCounted) {
 
 TEST_F(LoopTest, StopEndsRunAlsoWhenCalledBefore) {
     loop_->stop();
-    EXPECT_EQ(loop_->run(), 0u);
+    EXPECT_EQ(loop_->run(kForEver), 0u);
     std::string log;
     Recorder a(log, 'a');
     a.more = [&] { loop_->stop(); };
     loop_->make_ready(a);
-    EXPECT_EQ(loop_->run(), 0u);
+    EXPECT_EQ(loop_->run(kForEver), 0u);
     EXPECT_EQ(log, "a");
 }
 
@@ -186,7 +186,7 @@ TEST_F(LoopTest, TheEndOfRunTakesBackWhatIsInFlight) {
     loop_->recv(op.completion, pair.fds[0], &byte, 1);
     loop_->poll(restart.completion, pair.fds[1], 1);
     loop_->stop();
-    EXPECT_EQ(loop_->run(), 0u);
+    EXPECT_EQ(loop_->run(kForEver), 0u);
     EXPECT_EQ(op.result, -ECANCELED);
     EXPECT_EQ(restart.calls, 2);
     EXPECT_EQ(restart.result, -ECANCELED);
