@@ -115,10 +115,10 @@ def main(argv):
         schema = Schema(args.schema, import_dirs(args))
         exempt = None if args.no_prefix_check else load_names(args)
         model = Builder(schema, exempt).build()
+        made = [(path, text) for path, text in outputs(args, model) if path]
     except SchemaError as error:
         print(error, file=sys.stderr)
         return 1
-    made = [(path, text) for path, text in outputs(args, model) if path]
     for path, text in made:
         write(path, text)
     if args.depfile:

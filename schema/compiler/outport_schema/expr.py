@@ -107,6 +107,8 @@ def check_features(features: Any, where: Where) -> Array:
     for item, line in zip(features, features.lines):
         at = where.at(line)
         long = _long_form(item, "name", at, "a feature", ["if"])
+        if not isinstance(long["name"], str):
+            raise SchemaError(at, "the name of a feature must be a string")
         if problem := names.name_problem(long["name"]):
             raise SchemaError(at, f"feature: {problem}")
         if any(other["name"] == long["name"] for other in out):

@@ -94,4 +94,14 @@ TEST_F(Host, ShowsAFragmentWhileItIsThere) {
     expect("base.json");
 }
 
+TEST_F(Host, RefusesToExtendAClosedType) {
+    ASSERT_NO_FATAL_FAILURE(start({}));
+    const auto extending = [](const char* type) {
+        return parsed(std::string(R"({"format":1,"fragment":"tape","extends":{")") + type +
+                      R"(":[{"name":"__org.example_tape"}]}})");
+    };
+    EXPECT_FALSE(registry_->add_fragment(extending("OnOffAuto")));
+    EXPECT_TRUE(registry_->add_fragment(extending("BlockExportType")));
+}
+
 } // namespace

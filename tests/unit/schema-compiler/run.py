@@ -151,6 +151,17 @@ class Program(unittest.TestCase):
         numbers = result.stdout[result.stdout.index("= {") + 3:result.stdout.rindex("}")].replace(",", " ").split()
         self.assertEqual(bytes(int(number) for number in numbers), compact.stdout.encode() + b"\0")
 
+    def test_names_that_are_one_in_c(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "clash.json"), "w", encoding="utf-8") as stream:
+                stream.write("{ 'struct': 'PaintArg', 'data': {} }\n"
+                             "{ 'command': 'paint', 'data': { 'x': 'int' } }\n")
+            for option in ("--cxx-header", "--c-header"):
+                result = self.run_compiler("clash.json", option, "-", cwd=folder)
+                self.assertEqual((result.returncode, result.stdout), (1, ""))
+                self.assertEqual(result.stderr, "clash.json:2: In command 'paint': 'q_obj_paint-arg' and 'PaintArg' "
+                                                "are both 'PaintArg' in C\n")
+
     def test_own_schemas(self):
         """The base has no export type; with the fragment of nbd.so it has one."""
         for schema, types in (("base", []), ("nbd", ["nbd"])):
