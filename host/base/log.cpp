@@ -121,10 +121,7 @@ void Source::write(Level level, std::string_view text) const noexcept {
     if (!enabled(level) || level == Level::Off)
         return;
     try {
-        // Information is the ordinary case and needs no word of its own.
-        std::string line = cat(state().program, ": ");
-        if (level != Level::Info)
-            line += cat(to_word(level), ": ");
+        std::string line = cat(state().program, ": ", to_word(level), ": ");
         if (!name_.empty())
             line += cat(name_, ": ");
         line += printable(text);
