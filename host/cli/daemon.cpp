@@ -91,7 +91,8 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Settings& settings) {
                                              qmp::ServerConfig{.socket_mode = settings.socket_mode,
                                                                .socket_group = settings.socket_group,
                                                                .version = kVersion,
-                                                               .daemonized = settings.daemonize});
+                                                               .daemonized = settings.daemonize,
+                                                               .starting_up = true});
     daemon->offer_tables();
     if (auto added = daemon->add_commands(); !added)
         return fail(std::move(added.error()));

@@ -99,11 +99,17 @@ Result<> Channel::attach(bool pretty) {
         return fail(cat("chardev '", options_.id, "' is already in use"));
     attached_ = true;
     pretty_ = pretty;
+    begin();
+    return {};
+}
+
+void Channel::begin() {
+    if (!attached_ || server_.config_.starting_up)
+        return;
     if (options_.backend == ChardevOptions::Backend::Stdio)
         begin_session(STDIN_FILENO, STDOUT_FILENO);
     else
         accept_more();
-    return {};
 }
 
 // The next client, if none is being served.

@@ -38,6 +38,8 @@ class Channel final : public Output {
     const ChardevOptions& options() const noexcept { return options_; }
     Result<> open();
     Result<> attach(bool pretty);
+    // Takes clients in, if there is a monitor for them and the server has started.
+    void begin();
 
     // No new client, no more input; the session ends when its output is sent.
     void close();

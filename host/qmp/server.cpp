@@ -5,6 +5,7 @@
 #include "host/qmp/channel.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace outport::qmp {
 namespace {
@@ -57,6 +58,13 @@ Result<> Server::add_monitor(std::string_view chardev, std::string_view id, bool
         return fail(cat("chardev \"", chardev, "\" not found"));
     (void)id; // names the monitor to nobody: there is no command that takes it
     return (*named)->attach(pretty);
+}
+
+void Server::start() {
+    if (!std::exchange(config_.starting_up, false))
+        return;
+    for (auto& c : channels_)
+        c->begin();
 }
 
 void Server::close() {

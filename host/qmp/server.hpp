@@ -29,6 +29,7 @@ struct ServerConfig {
     std::string version;                              // Outport's own
     std::size_t output_limit = std::size_t{64} << 20; // bytes that a peer may leave unread before it is cut
     bool daemonized = false;                          // standard input is not there
+    bool starting_up = false;                         // clients wait in the backlog until start()
 };
 
 class Server {
@@ -40,6 +41,9 @@ class Server {
     Result<> add_chardev(const ChardevOptions& options);
     // Puts a monitor on a channel that exists. `id` may be empty.
     Result<> add_monitor(std::string_view chardev, std::string_view id, bool pretty);
+
+    // Start-up is over: lets clients in, where the configuration said that they wait. Idempotent.
+    void start();
 
     // No new clients; what is pending for those that are there is sent as far as they take it at once, then
     // all is closed and unlinked. Idempotent. Unlinking also happens in the destructor.
