@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Breaks the code on purpose: each *.patch here changes a few lines and names, in a line `Test:`, the test that must then
+fail. Works on a copy of the tree in build-mutants/, builds only what that test needs, and takes the change back.
+
+usage: run.py [N | --all | NAME...]     N of them are chosen by the day
+"""
+import datetime
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+AREA = TOP / "build-mutants"
+SOURCE, BUILD = AREA / "source", AREA / "build"
+COUNT = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
+
+
+class Mutant:
+    """One patch and the test that has to notice it."""
+
+    def __init__(self, path):
+        self.name = path.stem
+        self.path = path
+        text = path.read_text()
+        self.test = re.search(r"^Test: (\S+)$", text, re.M)[1]
+        self.files = re.findall(r"^\+\+\+ b/(\S+)", text, re.M)
+
+
+def copy_tree():
+    """The tree as it is here now, without touching what has not changed, so that little is built again."""
+    names = subprocess.run(["git", "-C", TOP, "ls-files", "-co", "--exclude-standard", "-z"], check=True,
+                           capture_output=True, text=True).stdout.split("\0")
+    wanted = {n for n in names if n and (TOP / n).is_file()}
+    for name in wanted:
+        target = SOURCE / name
+        data = (TOP / name).read_bytes()
+        if not target.exists() or target.read_bytes() != data:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(TOP / name, target)
+            shutil.copymode(TOP / name, target)
+    for path in [p for p in SOURCE.rglob("*") if p.is_file()]:
+        if str(path.relative_to(SOURCE)) not in wanted and "__pycache__" not in path.parts:
+            path.unlink()
+
+
+def run(command, **options):
+    return subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False, **options)
+
+
+def prepare():
+    AREA.mkdir(exist_ok=True)
+    copy_tree()
+    os.environ["CCACHE_NOHASHDIR"] = "1"
+    os.environ["CCACHE_BASEDIR"] = str(SOURCE)
+    if not (BUILD / "build.ninja").exists():
+        done = run(["meson", "setup", BUILD, SOURCE, "-Dtest-drivers=true"])
+        if done.returncode:
+            raise SystemExit(done.stdout)
+
+
+def targets_for(test):
+    """What ninja has to make for the test."""
+    name = test.split("/")[0]
+    if name.startswith("test_"):
+        return []
+    listing = json.loads(subprocess.check_output(["meson", "introspect", "--tests", BUILD]))
+    command = next(t["cmd"] for t in listing if t["name"] == name)
+    return [os.path.relpath(c, BUILD) for c in command if c.startswith(str(BUILD) + "/")]
+
+
+def judge(mutant):
+    """None when the test noticed; else what went wrong."""
+    patch = ["patch", "-p1", "--no-backup-if-mismatch", "-d", SOURCE, "-i", mutant.path]
+    done = run([*patch, "--forward", "-r", "-"])
+    try:
+        if done.returncode:
+            return f"the patch no longer applies:\n{done.stdout}"
+        built = run(["ninja", "-C", BUILD, *targets_for(mutant.test)])
+        if built.returncode:
+            return f"it does not build:\n{built.stdout[-3000:]}"
+        tested = run([sys.executable, SOURCE / "tests/support/run.py", "--build", BUILD, mutant.test])
+        counts = COUNT.findall(tested.stdout)
+        if not counts or not sum(map(int, counts[-1])):
+            return f"no test {mutant.test} ran:\n{tested.stdout[-3000:]}"
+        if counts[-1][1] == "0":
+            return f"{mutant.test} passes all the same"
+        return None
+    finally:
+        for name in mutant.files:
+            shutil.copyfile(TOP / name, SOURCE / name)
+
+
+def choose(arguments):
+    every = [Mutant(p) for p in sorted(HERE.glob("*.patch"))]
+    if arguments == ["--all"]:
+        return every
+    if arguments and not arguments[0].isdigit():
+        return [m for m in every if any(a in m.name for a in arguments)]
+    count = int(arguments[0]) if arguments else 4
+    random.Random(datetime.date.today().toordinal()).shuffle(every)
+    return every[:count]
+
+
+def main():
+    prepare()
+    bad = 0
+    chosen = choose(sys.argv[1:])
+    for mutant in chosen:
+        problem = judge(mutant)
+        bad += problem is not None
+        print(f"mutant {mutant.name}: " + (problem or f"noticed by {mutant.test}"), flush=True)
+    print(f"{len(chosen) - bad} passed, {bad} failed, 0 skipped")
+    return 1 if bad or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
