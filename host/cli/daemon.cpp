@@ -2,11 +2,13 @@
 // How the process is put together.
 #include "host/cli/daemon.hpp"
 
-#include "host/base/log.hpp"
+#include "host/base/sdk-handles.hpp"
 #include "host/base/text.hpp"
+#include "host/block/sdk-block.hpp"
 #include "host/cli/block-commands.hpp"
 #include "host/cli/config.hpp"
 #include "host/cli/parts.hpp"
+#include "host/loop/sdk-tables.hpp"
 #include "host/net/net-api.hpp"
 #include "host/plugin/folders.hpp"
 #include "host/schema/json.hpp"
@@ -53,6 +55,10 @@ Result<std::unique_ptr<schema::Registry>> make_registry() {
     if (auto loaded = registry->load_base(*base); !loaded)
         return fail(std::move(loaded.error()));
     return registry;
+}
+
+loop::BlockingOwner& blocking_owner(const outport_host* host) {
+    return *sdk::context_of(host).blocking_owner;
 }
 
 } // namespace
@@ -114,8 +120,13 @@ Result<> Daemon::add_commands() {
 }
 
 void Daemon::offer_tables() {
-    Parts& p = *parts_;
-    p.plugins->offer(OUTPORT_NET_ID, net::net_api(*p.net));
+    plugin::PluginHost& plugins = *parts_->plugins;
+    loop::provide_sdk_services({parts_->loop.get(), parts_->pool.get(), blocking_owner});
+    plugins.offer(OUTPORT_NET_ID, net::net_api(*parts_->net));
+    plugins.offer(OUTPORT_BLOCK_ID, &block::block_api());
+    plugins.offer(OUTPORT_LOOP_ID, &loop::kLoopTable);
+    plugins.offer(OUTPORT_URING_ID, &loop::kUringTable);
+    plugins.offer(OUTPORT_BLOCKING_ID, &loop::kBlockingTable);
 }
 
 Result<> Daemon::load_plugins() {
