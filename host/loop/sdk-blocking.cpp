@@ -12,10 +12,15 @@
 namespace outport::loop {
 namespace {
 
-static_assert(sizeof(BlockingJob) <= sizeof(outport_blocking_job::host) && alignof(BlockingJob) <= 8);
+// What is in outport_blocking_job.host.
+struct Inner {
+    BlockingJob job;
+    std::atomic<std::uint32_t>* count; // the plugin stays loaded while it has jobs; null: nobody counts
+};
+static_assert(sizeof(Inner) <= sizeof(outport_blocking_job::host) && alignof(Inner) <= 8);
 
 outport_blocking_job* plugin_job(BlockingJob* job) {
-    return reinterpret_cast<outport_blocking_job*>(reinterpret_cast<char*>(job) -
+    return reinterpret_cast<outport_blocking_job*>(reinterpret_cast<char*>(owner_of(job, &Inner::job)) -
                                                    offsetof(outport_blocking_job, host));
 }
 
@@ -35,19 +40,26 @@ std::int32_t submit(const outport_host* host, outport_loop* loop, std::uint32_t 
         return give_error(host, error, OUTPORT_INVALID,
                           Error{"A blocking job was submitted to another thread's loop"});
     const SdkServices& services = sdk_services();
-    BlockingJob* inner = new (job->host) BlockingJob;
-    inner->what = job->what ? job->what : "a job";
-    inner->run = [](BlockingJob* j) { plugin_job(j)->run(plugin_job(j)); };
-    inner->done = [](BlockingJob* j) {
+    auto* inner = new (job->host) Inner{{}, services.jobs_of ? services.jobs_of(host) : nullptr};
+    inner->job.what = job->what ? job->what : "a job";
+    inner->job.run = [](BlockingJob* j) { plugin_job(j)->run(plugin_job(j)); };
+    inner->job.done = [](BlockingJob* j) {
         outport_blocking_job* outer = plugin_job(j);
+        Inner* self = owner_of(j, &Inner::job);
+        std::atomic<std::uint32_t>* count = self->count;
         outer->status = j->status;
-        std::destroy_at(j);
+        std::destroy_at(self);
         outer->done(outer);
+        if (count)
+            count->fetch_sub(1, std::memory_order_release);
     };
     JobClass c = job_class == OUTPORT_BLOCKING_DATA ? JobClass::Data : JobClass::Control;
-    auto queued = services.pool->submit(services.owner_of(host), c, *inner);
-    if (queued)
+    auto queued = services.pool->submit(services.owner_of(host), c, inner->job);
+    if (queued) {
+        if (inner->count) // before `done`, which comes in a later turn
+            inner->count->fetch_add(1, std::memory_order_relaxed);
         return OUTPORT_OK;
+    }
     std::destroy_at(inner);
     return give_error(host, error, OUTPORT_BUSY, queued.error());
 }

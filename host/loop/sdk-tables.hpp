@@ -8,6 +8,9 @@
 #include <outport/loop.h>
 #include <outport/uring.h>
 
+#include <atomic>
+#include <cstdint>
+
 struct outport_host;
 
 namespace outport::loop {
@@ -29,6 +32,8 @@ struct SdkServices {
     BlockingPool* pool = nullptr;
     // Whose share of the blocking threads the jobs of this plugin count for.
     BlockingOwner& (*owner_of)(const outport_host* host) = nullptr;
+    // Where to count the plugin's jobs that are not back yet. May be null.
+    std::atomic<std::uint32_t>* (*jobs_of)(const outport_host* host) = nullptr;
 };
 
 void provide_sdk_services(const SdkServices& services) noexcept;

@@ -32,9 +32,9 @@ struct outport_blocking_job {
     int32_t status;   /* the host's answer, for done: 0, or why run was not called: -EBUSY, all threads hang;
                          -ECANCELED, the process ends */
     uint32_t reserved;
-    uint64_t host[12]; /* the host's while it runs; need not be initialised */
+    uint64_t host[16]; /* the host's while it runs; need not be initialised */
 };
-OUTPORT_STATIC_ASSERT(sizeof(struct outport_blocking_job) == 128, "fixed for revision 1");
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_blocking_job) == 160, "fixed for revision 1");
 
 struct outport_blocking_api {
     uint32_t struct_size;
