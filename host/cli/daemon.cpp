@@ -61,6 +61,10 @@ loop::BlockingOwner& blocking_owner(const outport_host* host) {
     return *sdk::context_of(host).blocking_owner;
 }
 
+std::atomic<std::uint32_t>* blocking_jobs(const outport_host* host) {
+    return &sdk::context_of(host).jobs;
+}
+
 } // namespace
 
 Daemon::Daemon(const Settings& settings) : parts_(std::make_unique<Parts>(settings)) {}
@@ -121,7 +125,7 @@ Result<> Daemon::add_commands() {
 
 void Daemon::offer_tables() {
     plugin::PluginHost& plugins = *parts_->plugins;
-    loop::provide_sdk_services({parts_->loop.get(), parts_->pool.get(), blocking_owner});
+    loop::provide_sdk_services({parts_->loop.get(), parts_->pool.get(), blocking_owner, blocking_jobs});
     plugins.offer(OUTPORT_NET_ID, net::net_api(*parts_->net));
     plugins.offer(OUTPORT_BLOCK_ID, &block::block_api());
     plugins.offer(OUTPORT_LOOP_ID, &loop::kLoopTable);
