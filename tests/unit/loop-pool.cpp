@@ -134,6 +134,7 @@ TEST_F(PoolTest, AnOwnerHasAShareAndTheClassABound) {
     for (int i = 0; i < 4; ++i)
         ASSERT_TRUE(pool.submit(other_, JobClass::Data, make_job()));
     spin_until([&] { return started_ == 3; }); // two of a, one of b: three threads
+    EXPECT_NE(jobs_[4].ran_on, std::thread::id{});
     Job control;
     ASSERT_TRUE(pool.submit(other_, JobClass::Control, control));
     run_until([&] { return control.finished; }); // control has threads of its own

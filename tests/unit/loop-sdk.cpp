@@ -3,6 +3,7 @@
 #include "host/loop/blocking-pool.hpp"
 #include "host/loop/poison.hpp"
 #include "host/loop/sdk-tables.hpp"
+#include "host/loop/uring-policy.hpp"
 #include "tests/unit/loop-support.hpp"
 
 #include <outport/plugin.h>
@@ -337,6 +338,19 @@ TEST_F(SdkTest, WaitersForRoomHaveTheirTurn) {
     run_until([&] { return second.calls; });
     EXPECT_EQ(first.calls, 1);
     EXPECT_EQ(first.result, 0);
+}
+
+// The kernel itself refuses a personality that nobody has registered.
+TEST(UringPolicy, RefusesPersonalitiesAndAllowsOrdinaryOperations) {
+    io_uring_sqe sqe{};
+    for (std::uint8_t opcode : {IORING_OP_NOP, IORING_OP_READ, IORING_OP_WRITEV, IORING_OP_URING_CMD,
+                                IORING_OP_SEND_ZC, IORING_OP_ACCEPT, IORING_OP_LINK_TIMEOUT}) {
+        sqe.opcode = opcode;
+        sqe.personality = 0;
+        EXPECT_EQ(refusal(sqe), nullptr) << int(opcode);
+        sqe.personality = 1;
+        EXPECT_NE(refusal(sqe), nullptr) << int(opcode);
+    }
 }
 
 struct PluginJob : outport_blocking_job {

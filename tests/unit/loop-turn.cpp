@@ -109,8 +109,16 @@ TEST_F(LoopTest, YieldComesInTheNextTurnBehindWhatIsReady) {
     loop_->make_ready(b);
     loop_->run_once(true); // a was yielded before this turn
     EXPECT_EQ(log, "ba");
+    Recorder e(log, 'e');
+    struct Late
+        : Posted { // makes something ready in step 3 of the next turn: behind what was yielded in this one
+        std::move_only_function<void()> call;
+    } late;
+    late.call = [&] { loop_->make_ready(e); };
+    late.fn = [](Posted* posted) { static_cast<Late*>(posted)->call(); };
+    loop_->post(late);
     loop_->run_once(true);
-    EXPECT_EQ(log, "bacb");
+    EXPECT_EQ(log, "bacbe");
     EXPECT_EQ(loop_->stats().sleeps, 0u);
 }
 
