@@ -127,7 +127,7 @@ Daemon::Outcome Daemon::apply(const Word& word) {
     case Id::Trace:
         if (word.argument == "help" || word.argument == "?")
             return {{}, trace_help(), {}};
-        return {{}, {}, unmatched_traces(word.argument)};
+        return {{}, {}, trace_warnings(word.argument)};
     default:
         return {};
     }

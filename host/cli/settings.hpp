@@ -39,7 +39,7 @@ std::expected<Settings, OptionError> read_settings(std::span<const Word> words);
 // printed by the caller.
 Result<> apply_trace(const std::string& text);
 // What to warn of when the components are known: patterns that match none.
-std::vector<std::string> unmatched_traces(const std::string& text);
+std::vector<std::string> trace_warnings(const std::string& text);
 std::string trace_help();
 
 } // namespace outport::cli

@@ -62,13 +62,13 @@ Result<> apply_trace(const std::string& text) {
     return trace->file.empty() ? Result<>() : log::set_file(trace->file);
 }
 
-std::vector<std::string> unmatched_traces(const std::string& text) {
-    std::vector<std::string> unmatched;
+std::vector<std::string> trace_warnings(const std::string& text) {
+    std::vector<std::string> warnings;
     if (auto trace = parse(text))
         for (const std::string& pattern : trace->patterns)
             if (!log::pattern_matches_any(pattern))
-                unmatched.push_back(pattern);
-    return unmatched;
+                warnings.push_back(cat("trace event '", pattern, "' does not exist"));
+    return warnings;
 }
 
 std::string trace_help() {
