@@ -10,6 +10,8 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -170,7 +172,7 @@ void Channel::begin_session(int in, int out) {
 
 void Channel::read_more() {
     if (!monitor_ || closing_ || ended_ || closed_ || receive_.in_flight() || input_at_ != input_end_ ||
-        !monitor_->ready() || output_bytes_ > kFlowLimit)
+        !monitor_->ready())
         return;
     const auto length = static_cast<std::uint32_t>(input_.size());
     if (is_socket())
@@ -197,7 +199,7 @@ void Channel::on_input(std::int32_t result, std::uint32_t) {
 void Channel::pump() {
     if (!monitor_ || closing_)
         return;
-    if (input_at_ != input_end_ && output_bytes_ <= kFlowLimit)
+    if (input_at_ != input_end_)
         input_at_ += monitor_->feed(std::string_view(input_.data() + input_at_, input_end_ - input_at_));
     if (hung_up_ && !monitor_->idle())
         monitor_->cancel_running();
@@ -247,8 +249,17 @@ void Channel::on_sent(std::int32_t result, std::uint32_t) {
     }
     send_more();
     end_when_sent();
-    if (!closing_ && output_bytes_ <= kFlowLimit)
+    if (!closing_ && !congested())
         server_.loop_.make_ready(pump_task_);
+}
+
+// A peer that has closed one direction only still reads our answers. A ring's poll can't tell that from a
+// hang-up without returning at once for ever; an epoll instance that asks for nothing can.
+void Channel::watch_half_closed() {
+    epoll_event nothing{};
+    watch_ = epoll_create1(EPOLL_CLOEXEC);
+    if (watch_ >= 0 && epoll_ctl(watch_, EPOLL_CTL_ADD, in_, &nothing) == 0)
+        server_.loop_.poll(hangup_, watch_, POLLIN);
 }
 
 void Channel::on_hangup(std::int32_t result, std::uint32_t) {
@@ -256,6 +267,8 @@ void Channel::on_hangup(std::int32_t result, std::uint32_t) {
         return server_.loop_.make_ready(teardown_task_);
     if (result < 0)
         return;
+    if (watch_ < 0 && !(result & (POLLHUP | POLLERR)))
+        return watch_half_closed();
     hung_up_ = true;
     monitor_->cancel_running();
 }
@@ -286,7 +299,9 @@ void Channel::teardown() {
     output_at_ = output_bytes_ = 0;
     if (is_socket())
         server_.loop_.close(in_);
-    in_ = out_ = -1;
+    if (watch_ >= 0)
+        ::close(watch_);
+    in_ = out_ = watch_ = -1;
     accept_more();
 }
 

@@ -49,6 +49,7 @@ class Channel final : public Output {
     bool idle() const noexcept;
 
     void write(std::string text) override;
+    bool congested() const noexcept override { return output_bytes_ > kFlowLimit; }
     void want_input() override { server_.loop_.make_ready(pump_task_); }
 
   private:
@@ -72,6 +73,7 @@ class Channel final : public Output {
     void pump();
     void send_more();
     void on_sent(std::int32_t result, std::uint32_t flags);
+    void watch_half_closed();
     void on_hangup(std::int32_t result, std::uint32_t flags);
     void end_session();
     void end_when_sent();
@@ -89,6 +91,7 @@ class Channel final : public Output {
 
     // The session.
     int in_ = -1, out_ = -1;
+    int watch_ = -1; // an epoll instance, once the peer has closed its side
     std::unique_ptr<Monitor> monitor_;
     loop::Completion receive_, send_, hangup_;
     loop::Task pump_task_, teardown_task_;

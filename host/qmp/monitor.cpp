@@ -52,14 +52,9 @@ void Monitor::open() {
 void Monitor::send(const bj::value& message) {
     std::string text = json::to_string(message, options_.pretty);
     text.push_back('\n');
-    std::string wire;
-    wire.reserve(text.size() + 16);
-    for (char c : text) {
-        if (c == '\n')
-            wire.push_back('\r');
-        wire.push_back(c);
-    }
-    output_.write(std::move(wire));
+    for (std::size_t at = text.size(); (at = text.rfind('\n', at - 1)) != text.npos && at;)
+        text.insert(at, 1, '\r');
+    output_.write(std::move(text));
 }
 
 void Monitor::send_event(const bj::value& event) {
@@ -69,6 +64,8 @@ void Monitor::send_event(const bj::value& event) {
 
 // With out-of-band the queue is what may wait; without, one request is all there is at a time.
 bool Monitor::full() const noexcept {
+    if (output_.congested())
+        return true;
     if (!oob_)
         return running_ || !queue_.empty();
     return queue_.size() >= kQueueLimit;

@@ -21,6 +21,9 @@ class Output {
     virtual ~Output() = default;
     // One whole message with its newline. The channel keeps the order, and cuts a peer that does not read.
     virtual void write(std::string text) = 0;
+    // So much is unsent that no more input should be taken. When that is over the channel feeds again by
+    // itself.
+    virtual bool congested() const noexcept = 0;
     // The session has room again: read and feed.
     virtual void want_input() = 0;
 };

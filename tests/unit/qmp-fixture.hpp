@@ -70,12 +70,14 @@ class QmpHost {
 struct Sink : qmp::Output {
     std::vector<std::string> lines;
     int wants = 0;
+    bool full = false;
 
     void write(std::string text) override {
         EXPECT_TRUE(text.ends_with("\r\n"));
         text.resize(text.size() - 2);
         lines.push_back(std::move(text));
     }
+    bool congested() const noexcept override { return full; }
     void want_input() override { wants++; }
     std::vector<std::string> take() { return std::exchange(lines, {}); }
 };

@@ -122,6 +122,14 @@ TEST_F(MonitorTest, OneAtATimeWithoutOob) {
     EXPECT_EQ(sink.take(), Strings{kVersion});
 }
 
+TEST_F(MonitorTest, CongestionStopsInput) {
+    negotiate("'oob'");
+    sink.full = true;
+    EXPECT_EQ(monitor->feed("{'execute':'query-version'}"), 0u);
+    sink.full = false;
+    EXPECT_EQ(ask("{'execute':'query-version'}"), kVersion);
+}
+
 TEST_F(MonitorTest, OobOvertakes) {
     negotiate("'oob'");
     feed("{'execute':'later','arguments':{'text':'a'},'id':1}{'execute':'query-version'}");
@@ -248,13 +256,13 @@ TEST_F(MonitorTest, ControlCommands) {
 
 TEST_F(MonitorTest, CallsWithoutAMonitor) {
     auto run = [&](std::string_view command, std::string_view arguments, schema::InputMode mode) {
-        std::string shown = "nothing";
+        auto shown = std::make_shared<std::string>("nothing"); // the answer may come after us
         host.dispatcher.call(command, json::parse(arguments)->as_object(), mode,
-                             [&](Result<boost::json::value> r) {
-                                 shown = r ? json::to_string(*r)
-                                           : cat(to_string(r.error().error_class), " ", r.error().message);
+                             [shown](Result<boost::json::value> r) {
+                                 *shown = r ? json::to_string(*r)
+                                            : cat(to_string(r.error().error_class), " ", r.error().message);
                              });
-        return shown;
+        return *shown;
     };
     EXPECT_EQ(run("echo", "{'text':'1'}", schema::InputMode::Keyval), R"({"text": "1"})");
     EXPECT_EQ(run("echo", "{'text':1}", schema::InputMode::Json),

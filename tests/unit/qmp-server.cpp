@@ -85,9 +85,12 @@ class ServerTest : public ::testing::Test {
         return fd;
     }
     void run_until(const std::function<bool()>& done) {
-        for (int turns = 0; !done() && turns < 100000; turns++)
+        for (int turns = 0; turns < 1000000; turns++) {
+            if (done())
+                return;
             loop->run_once(false);
-        EXPECT_TRUE(done());
+        }
+        ADD_FAILURE() << "nothing more happens";
     }
     // One line; "" at the end of the stream.
     std::string line(int fd) {
@@ -141,11 +144,30 @@ TEST_F(ServerTest, AnswersWhatCameBeforeTheEnd) {
     EXPECT_EQ(line(fd).substr(0, 8), "{\"QMP\": ");
     EXPECT_EQ(line(fd), "{\"return\": {}}\r\n");
     run_until([&] { return host.later.size() == 1; });
+    for (int i = 0; i < 50; i++)
+        loop->run_once(false);
     EXPECT_FALSE(host.later[0]->cancelled()); // it only said that it has no more to ask
     host.later[0]->succeed();
     EXPECT_EQ(line(fd), "{\"return\": {}}\r\n");
     EXPECT_NE(line(fd).find("outport 1.2.3"), std::string::npos);
     EXPECT_EQ(line(fd), "");
+}
+
+TEST_F(ServerTest, ClientVanishesAfterItsLastRequest) {
+    listen();
+    int fd = client();
+    greet(fd);
+    say(fd, "{'execute':'later','arguments':{'text':'a'}}");
+    shutdown(fd, SHUT_WR);
+    run_until([&] { return host.later.size() == 1; });
+    for (int i = 0; i < 50; i++)
+        loop->run_once(false);
+    EXPECT_FALSE(host.later[0]->cancelled());
+    close(fd);
+    fds.clear();
+    run_until([&] { return host.later[0]->cancelled(); });
+    host.later[0]->succeed();
+    greet(client());
 }
 
 TEST_F(ServerTest, VanishedClientCancels) {
