@@ -55,7 +55,9 @@ void Server::start(outport_qmp_call* call, bool legacy) noexcept {
     max_connections_ = std::uint32_t(arguments["max-connections"].as_uint());
     handshake_seconds_ = std::uint32_t(arguments["handshake-max-seconds"].as_uint());
     state_ = State::Starting;
-    call_ = call;
+    starting_ = call;
+    call->data = this;
+    call->cancelled = &on_cancelled;
     outport_listener_events events{};
     events.struct_size = sizeof events;
     events.accepted = &on_accepted;
@@ -63,15 +65,21 @@ void Server::start(outport_qmp_call* call, bool legacy) noexcept {
                           &listening_);
 }
 
+// Nobody waits for the start any more: a look-up that hangs must not keep the server from being started anew.
+void Server::on_cancelled(outport_qmp_call* call) noexcept {
+    Server& server = *static_cast<Server*>(call->data);
+    if (server.state_ == State::Starting && server.starting_ == call)
+        server.give_up();
+}
+
 void Server::on_listening(outport_net_done* done, std::int32_t status, const char* message,
                           std::uint64_t length) noexcept {
     Server& server = *static_cast<NetDone*>(done)->server;
-    outport_qmp_call* const call = std::exchange(server.call_, nullptr);
+    outport_qmp_call* const call = std::exchange(server.starting_, nullptr);
     if (status == OUTPORT_OK) {
         server.state_ = State::Running;
     } else {
-        // Cancelled by quit(): there is a listener until it is closed.
-        if (server.state_ != State::Stopping) {
+        if (server.state_ == State::Starting) { // else it was given up, and its close is to come
             server.state_ = State::Stopped;
             server.listener_ = nullptr;
         }
@@ -80,23 +88,23 @@ void Server::on_listening(outport_net_done* done, std::int32_t status, const cha
     call->complete(call, status);
 }
 
-// The exports go first, then the clients that still negotiate, then the answer.
 void Server::stop(outport_qmp_call* call) noexcept {
     if (state_ != State::Running)
         return fail(call, "NBD server not running");
-    call_ = call;
-    begin_stop();
+    stopping_ = call;
+    give_up();
 }
 
 void Server::quit(outport_done* done) noexcept {
     if (state_ == State::Stopped)
         return done->complete(done, OUTPORT_OK);
-    quit_ = done;
+    quitting_ = done;
     if (state_ != State::Stopping)
-        begin_stop();
+        give_up();
 }
 
-void Server::begin_stop() noexcept {
+// The listener and the clients that still negotiate go, then the exports, then comes the answer.
+void Server::give_up() noexcept {
     state_ = State::Stopping;
     for (const int fd : waiting_)
         ::close(fd);
@@ -108,9 +116,10 @@ void Server::begin_stop() noexcept {
         handshake = next;
     }
     constexpr std::string_view reason = "the NBD server stops";
-    const std::vector<Export*> exports = exports_;
-    for (const Export* stopped : exports)
-        services_.exports->ended(stopped->handle(), reason.data(), reason.size());
+    // Newest first, as they go at the end of the process; the list may change under our hands.
+    for (std::size_t i = exports_.size(); i-- > 0;)
+        if (i < exports_.size())
+            services_.exports->ended(exports_[i]->handle(), reason.data(), reason.size());
     finish_when_quiet();
 }
 
@@ -127,9 +136,9 @@ void Server::finish_when_quiet() noexcept {
 
 void Server::on_quiet(std::int32_t) {
     state_ = State::Stopped;
-    if (outport_qmp_call* const call = std::exchange(call_, nullptr))
+    if (outport_qmp_call* const call = std::exchange(stopping_, nullptr))
         call->complete(call, OUTPORT_OK);
-    if (outport_done* const done = std::exchange(quit_, nullptr))
+    if (outport_done* const done = std::exchange(quitting_, nullptr))
         done->complete(done, OUTPORT_OK);
 }
 

@@ -24,7 +24,7 @@ class Server final : public ExportDirectory {
     bool stopped() const noexcept { return state_ == State::Stopped; }
     std::uint32_t max_connections() const noexcept { return max_connections_; }
 
-    // The host ends: stops the server, whatever it is at.
+    // The host ends, no export is left.
     void quit(outport_done* done) noexcept;
 
     // For exports.
@@ -52,6 +52,7 @@ class Server final : public ExportDirectory {
     static void on_start(outport_qmp_call* call, void* data) noexcept;
     static void on_option(outport_qmp_call* call, void* data) noexcept;
     static void on_stop(outport_qmp_call* call, void* data) noexcept;
+    static void on_cancelled(outport_qmp_call* call) noexcept;
     static void on_listening(outport_net_done* done, std::int32_t status, const char* message,
                              std::uint64_t length) noexcept;
     static void on_closed(outport_net_done* done, std::int32_t status, const char* message,
@@ -60,7 +61,7 @@ class Server final : public ExportDirectory {
 
     void start(outport_qmp_call* call, bool legacy) noexcept;
     void stop(outport_qmp_call* call) noexcept;
-    void begin_stop() noexcept;
+    void give_up() noexcept;
     void fail(outport_qmp_call* call, std::string_view message) noexcept;
     void accepted(int fd) noexcept;
     void greet(int fd) noexcept;
@@ -79,8 +80,9 @@ class Server final : public ExportDirectory {
     Handshake* handshakes_ = nullptr;
     std::vector<int> waiting_; // accepted when there was no room any more
     outport_listener* listener_ = nullptr;
-    outport_qmp_call* call_ = nullptr; // the start or stop that waits for its end
-    outport_done* quit_ = nullptr;     // the host's question, while it ends
+    outport_qmp_call* starting_ = nullptr; // who waits for what
+    outport_qmp_call* stopping_ = nullptr;
+    outport_done* quitting_ = nullptr;
     NetDone listening_, closing_;
     sdk::LoopOp<Server, &Server::on_quiet> quiet_{*this};
 };
