@@ -11,6 +11,8 @@
 #include "host/block/zero-writer.hpp"
 #include "host/loop/completion.hpp"
 
+#include <memory>
+
 namespace outport::loop {
 class Loop;
 class BlockingPool;
@@ -19,7 +21,7 @@ class BlockingOwner;
 
 namespace outport::block {
 
-class NodeContext {
+class NodeContext : public std::enable_shared_from_this<NodeContext> {
   public:
     struct Services {
         loop::Loop& loop;

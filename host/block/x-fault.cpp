@@ -35,7 +35,7 @@ struct FaultOp {
     std::vector<iovec> parts; // likewise
 };
 
-class FaultContext final : public NodeContext, public std::enable_shared_from_this<FaultContext> {
+class FaultContext final : public NodeContext {
   public:
     FaultContext(const Services& services, Fault& fault, std::size_t alignment);
     ~FaultContext() override;
@@ -286,7 +286,7 @@ void Fault::release() {
     for (FaultContext* context : contexts_)
         if (context->held.load(std::memory_order_relaxed))
             if (auto alive = context->weak_from_this().lock())
-                loop::run_on(context->loop(), [alive] { alive->release(); });
+                loop::run_on(context->loop(), [alive, context] { context->release(); });
 }
 
 FaultCounts Fault::counts() {
