@@ -74,7 +74,8 @@ Result<> Daemon::add_monitor(const std::string& text) {
     if (!value)
         return fail(std::move(value.error()));
     const auto* pretty = value->if_contains("pretty");
-    if (string_of(*value, "mode") == "readline")
+    // That there is no such channel is said first, as in QEMU.
+    if (string_of(*value, "mode") == "readline" && parts_->server->has_chardev(string_of(*value, "chardev")))
         return fail("Only QMP is supported");
     const bool is_pretty = pretty && pretty->is_bool() && pretty->get_bool();
     return parts_->server->add_monitor(string_of(*value, "chardev"), string_of(*value, "id"), is_pretty);

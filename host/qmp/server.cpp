@@ -51,6 +51,11 @@ Result<> Server::add_chardev(const ChardevOptions& options) {
     return {};
 }
 
+bool Server::has_chardev(std::string_view id) const noexcept {
+    return std::any_of(channels_.begin(), channels_.end(),
+                       [&](const auto& c) { return c->options().id == id; });
+}
+
 Result<> Server::add_monitor(std::string_view chardev, std::string_view id, bool pretty) {
     auto named = std::find_if(channels_.begin(), channels_.end(),
                               [&](const auto& c) { return c->options().id == chardev; });

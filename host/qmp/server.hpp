@@ -39,6 +39,7 @@ class Server {
 
     // Binds, or opens, at once; with wait=on blocks until a client is there (start-up only).
     Result<> add_chardev(const ChardevOptions& options);
+    bool has_chardev(std::string_view id) const noexcept;
     // Puts a monitor on a channel that exists. `id` may be empty.
     Result<> add_monitor(std::string_view chardev, std::string_view id, bool pretty);
 
