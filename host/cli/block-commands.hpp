@@ -13,7 +13,9 @@ class Dispatcher;
 
 namespace outport::cli {
 
-// blockdev-add, blockdev-del, block_resize, query-named-block-nodes; with the drivers for tests, theirs too.
+// blockdev-add, blockdev-del, block_resize, query-named-block-nodes.
 Result<> add_block_commands(block::Graph& graph, qmp::Dispatcher& dispatcher);
+// Those of the drivers for tests; only in builds that have them.
+Result<> add_test_commands(block::Graph& graph, qmp::Dispatcher& dispatcher);
 
 } // namespace outport::cli

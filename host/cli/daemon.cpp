@@ -116,6 +116,9 @@ Result<> Daemon::add_commands() {
         added = object::add_object_commands(*p.objects, *p.dispatcher);
     if (added)
         added = add_block_commands(*p.graph, *p.dispatcher);
+    if constexpr (kTestDrivers)
+        if (added)
+            added = add_test_commands(*p.graph, *p.dispatcher);
     if (added)
         added = exports::add_export_commands(*p.exports, *p.dispatcher);
     if (added)
