@@ -3,7 +3,6 @@
 
 #include "host/base/text.hpp"
 #include "host/block/graph.hpp"
-#include "host/block/test-commands.hpp"
 #include "host/qmp/dispatcher.hpp"
 
 #include <boost/json/array.hpp>
@@ -53,14 +52,6 @@ Result<> add_block_commands(block::Graph& graph, qmp::Dispatcher& dispatcher) {
     if (added)
         added = table.add("query-named-block-nodes",
                           [&graph](const qmp::CallPtr& call) { describe(graph, call); });
-#if OUTPORT_TEST_DRIVERS
-    for (std::string_view name : block::test_commands())
-        if (added)
-            added = table.add(std::string(name), [&graph, name](const qmp::CallPtr& call) {
-                block::run_test_command(graph, name, call->arguments(),
-                                        [call](Result<boost::json::value> r) { call->answer(std::move(r)); });
-            });
-#endif
     return added;
 }
 
