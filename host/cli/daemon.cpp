@@ -68,7 +68,15 @@ std::atomic<std::uint32_t>* blocking_jobs(const outport_host* host) {
 } // namespace
 
 Daemon::Daemon(const Settings& settings) : parts_(std::make_unique<Parts>(settings)) {}
-Daemon::~Daemon() = default;
+Daemon::~Daemon() {
+    // Put together in part only: shutdown() does this for the rest.
+    if (parts_->loop && !parts_->loop_ended) {
+        if (parts_->signals)
+            parts_->signals->close();
+        parts_->loop->stop();
+        parts_->loop->run();
+    }
+}
 
 Result<std::unique_ptr<Daemon>> Daemon::create(const Settings& settings) {
     std::unique_ptr<Daemon> daemon(new Daemon(settings));

@@ -28,7 +28,7 @@ class Daemon {
     static Result<std::unique_ptr<Daemon>> create(const Settings& settings);
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
-    ~Daemon(); // shutdown() comes before
+    ~Daemon(); // shutdown() comes before, if create() succeeded
 
     Result<> load_plugins();
     std::shared_ptr<const schema::Schema> schema() const;

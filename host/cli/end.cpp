@@ -112,6 +112,7 @@ void Daemon::end_objects(std::uint64_t deadline, std::vector<std::string>& left)
 void Daemon::end_loop(std::uint64_t deadline, std::vector<std::string>& left) {
     parts_->signals->close();
     parts_->loop->stop();
+    parts_->loop_ended = true;
     const std::uint64_t now = loop::now_ns();
     if (std::size_t count = parts_->loop->run(deadline > now ? std::min(deadline - now, 5 * kSecond) : 0))
         left.push_back(cat(count, " operations of the main loop"));

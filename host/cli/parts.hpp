@@ -33,7 +33,8 @@ struct Daemon::Parts {
     std::unique_ptr<plugin::PluginHost> plugins;
     std::unique_ptr<exports::Exports> exports;
     std::unique_ptr<qmp::Server> server;
-    bool ending = false; // a signal, or quit
+    bool ending = false;     // a signal, or quit
+    bool loop_ended = false; // it won't turn any more
 };
 
 } // namespace outport::cli
