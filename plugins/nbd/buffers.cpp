@@ -1,60 +1,92 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "buffers.hpp"
 
+#include <algorithm>
 #include <cassert>
-#include <cstdlib>
 #include <new>
+#include <sys/mman.h>
 
 namespace outport::nbd {
 
 BufferPool::~BufferPool() {
     assert(in_use_ == 0);
     for (Shelf& shelf : shelves_)
-        while (Buffer* buffer = shelf.free) {
-            shelf.free = buffer->next;
-            release(buffer);
+        while (Region* region = shelf.regions) {
+            shelf.regions = region->next;
+            ::munmap(region->memory, region->bytes);
+            delete region;
         }
 }
 
-// With page alignment the header stands at the end of the page before the data.
-Buffer* BufferPool::allocate(unsigned index) noexcept {
-    const std::size_t alignment = paged_ ? kPage : alignof(Buffer);
-    const std::size_t before = paged_ ? kPage : sizeof(Buffer);
-    auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, before + (kSmallest << index)));
-    if (!memory)
+Region* BufferPool::map(unsigned index) noexcept {
+    auto* region = new (std::nothrow) Region;
+    if (!region)
         return nullptr;
-    auto* buffer = new (memory + before - sizeof(Buffer)) Buffer;
+    region->most = std::uint32_t(std::max<std::size_t>(1, kRegion / stride(index)));
+    region->bytes = (region->most * stride(index) + kPage - 1) & ~(kPage - 1);
+    void* memory = ::mmap(nullptr, region->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        delete region;
+        return nullptr;
+    }
+    region->memory = static_cast<std::byte*>(memory);
+    region->next = shelves_[index].regions;
+    shelves_[index].regions = region;
+    return region;
+}
+
+// Buffers are cut one by one, so that a region's pages are touched only as they are needed. With page
+// alignment the header stands at the end of the page before the data.
+Buffer* BufferPool::cut(unsigned index) noexcept {
+    Region* region = shelves_[index].regions;
+    if (!region || region->cut == region->most)
+        region = map(index);
+    if (!region)
+        return nullptr;
+    std::byte* start = region->memory + region->cut++ * stride(index);
+    auto* buffer = new (start + before() - sizeof(Buffer)) Buffer;
+    buffer->region = region;
     buffer->size_class = index;
     return buffer;
 }
 
-void BufferPool::release(Buffer* buffer) noexcept {
-    std::free(buffer->data() - (paged_ ? kPage : sizeof(Buffer)));
+// Those of which all buffers are free, as far as so many have not been needed for a while.
+bool BufferPool::doom_regions(Shelf& shelf, std::size_t buffer_bytes) noexcept {
+    bool any = false;
+    for (Region* region = shelf.regions; region && cached_ > kKeep; region = region->next) {
+        if (region->free < region->cut || region->cut > shelf.least)
+            continue;
+        region->doomed = any = true;
+        shelf.least -= region->cut;
+        shelf.count -= region->cut;
+        cached_ -= region->cut * buffer_bytes;
+    }
+    return any;
 }
 
-void BufferPool::put_back(Buffer* buffer) noexcept {
-    --in_use_;
-    const std::size_t bytes = buffer->capacity();
-    if (cached_ + bytes > kMostCached)
-        return release(buffer);
-    Shelf& shelf = shelves_[buffer->size_class];
-    // Last in, first out: the next user finds it in the processor's cache.
-    buffer->next = shelf.free;
-    shelf.free = buffer;
-    ++shelf.count;
-    cached_ += bytes;
+void BufferPool::unmap_doomed(Shelf& shelf) noexcept {
+    for (Buffer** link = &shelf.free; *link;) {
+        if ((*link)->region->doomed)
+            *link = (*link)->next;
+        else
+            link = &(*link)->next;
+    }
+    for (Region** link = &shelf.regions; Region* region = *link;) {
+        if (!region->doomed) {
+            link = &region->next;
+            continue;
+        }
+        *link = region->next;
+        ::munmap(region->memory, region->bytes);
+        delete region;
+    }
 }
 
 void BufferPool::trim() noexcept {
     for (unsigned index = kClasses; index-- > 0;) {
         Shelf& shelf = shelves_[index];
-        for (; shelf.least > 0 && cached_ > kKeep; --shelf.least) {
-            Buffer* buffer = shelf.free;
-            shelf.free = buffer->next;
-            --shelf.count;
-            cached_ -= buffer->capacity();
-            release(buffer);
-        }
+        if (doom_regions(shelf, kSmallest << index))
+            unmap_doomed(shelf);
         shelf.least = shelf.count;
     }
 }

@@ -166,11 +166,25 @@ void Connection::on_received(std::int32_t result, std::uint32_t) {
     settle();
 }
 
-// The turn after requests were submitted. Those that could be served at once are being answered now, and the
-// receive comes behind the answers; for the others nothing is waited for.
+// Requests that can be served at once (from the page cache) are answered in the next turn, and the receive
+// goes to the kernel behind the answers: the client has then been woken before we look for what it sends
+// next. Where that was not so the last time, the node is one that takes its time, and the receive goes out
+// with the requests.
+void Connection::receive_behind_answers() noexcept {
+    if (receive_.running() || paused_ || ended_ || turn_.running())
+        return;
+    if (eager_ > 0) {
+        --eager_;
+        return receive();
+    }
+    shard_.loop().yield(turn_);
+}
+
 void Connection::on_turn(std::int32_t) {
-    if (!flush_.running())
+    if (!flush_.running()) {
+        eager_ = kEager;
         receive();
+    }
     settle();
 }
 

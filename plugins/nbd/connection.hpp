@@ -34,6 +34,7 @@ class Connection {
   private:
     friend class Shard;
     static constexpr std::uint32_t kMostInFlight = 128;
+    static constexpr std::uint32_t kEager = 31;
     static constexpr std::uint64_t kMostBytes = 64u << 20; // of payload in flight
 
     static std::uint32_t request_size(const Shard& shard) noexcept;
@@ -48,6 +49,7 @@ class Connection {
     void on_turn(std::int32_t);
     void on_flush(std::int32_t);
     void receive() noexcept;
+    void receive_behind_answers() noexcept;
     void send() noexcept;
     void answer() noexcept;
     void flush_soon() noexcept;
@@ -95,6 +97,7 @@ class Connection {
     std::uint32_t batched_ = 0;
     std::uint64_t bytes_ = 0;   // of payload in flight: of reads until sent, of writes until done
     std::uint64_t sending_ = 0; // of which the output holds so much
+    std::uint32_t eager_ = 0;   // so many times more the receive does not wait for the answers
     bool paused_ = false;       // requests wait in the receiver for room
     bool ended_ = false;        // nothing more is read: DISC, the end of the stream, a fatal fault
     bool broken_ = false;       // nothing more is sent either

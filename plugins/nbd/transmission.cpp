@@ -64,8 +64,8 @@ void Connection::parse() noexcept {
     submit();
     if (filling_ || idle())
         receive();
-    else if (!paused_ && !ended_ && !receive_.running() && !turn_.running())
-        shard_.loop().yield(turn_);
+    else
+        receive_behind_answers();
 }
 
 // False when nothing more can be read.

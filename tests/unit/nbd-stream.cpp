@@ -160,6 +160,7 @@ TEST(NbdBuffers, ReuseAndTrim) {
     pool.trim();
     EXPECT_FALSE(pool.wants_trim());
     EXPECT_EQ(pool.cached(), 4096u);
+    EXPECT_EQ(pool.in_use(), 0u);
 }
 
 TEST(NbdBuffers, Alignment) {
