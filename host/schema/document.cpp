@@ -137,7 +137,8 @@ std::string Reader::name(const bj::value& v, const Place& at, bool digit_first) 
     if (error)
         return {};
     std::string padded = digit_first && !s.empty() && s[0] >= '0' && s[0] <= '9' ? "x" + s : s;
-    if (s.empty() || qapi_name_length(padded) != padded.size())
+    std::string_view written = written_name(padded); // a downstream prefix stands behind q_obj_
+    if (written.empty() || qapi_name_length(written) != written.size())
         fail(at, cat("'", s, "' is not a well-formed name"));
     return s;
 }
@@ -145,8 +146,9 @@ std::string Reader::name(const bj::value& v, const Place& at, bool digit_first) 
 std::string Reader::type_name(const bj::value& v, const Place& at, bool array_allowed) {
     std::string s = text(v, at, kMaxName);
     auto [element, is_array] = split_array(s);
+    std::string_view written = written_name(element);
     if (!error &&
-        ((is_array && !array_allowed) || element.empty() || qapi_name_length(element) != element.size()))
+        ((is_array && !array_allowed) || written.empty() || qapi_name_length(written) != written.size()))
         fail(at, cat("'", s, "' is not a well-formed type"));
     return s;
 }
