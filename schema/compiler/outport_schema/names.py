@@ -10,7 +10,7 @@ _PREFIX = r"__[A-Za-z0-9.-]+_"
 _NAME = re.compile(rf"({_PREFIX})?([A-Za-z][A-Za-z0-9_-]*)")
 _ENUM_NAME = re.compile(rf"({_PREFIX})?([A-Za-z0-9][A-Za-z0-9_-]*)")
 _CONDITION = re.compile(rf"({_PREFIX})?[A-Z][A-Z0-9_]*")
-_OPTION = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_OPTION = re.compile(rf"({_PREFIX})?[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _CAMEL = re.compile(r"[A-Z][A-Za-z0-9]*")
 
 # Words that mean something in C11 or C++23; such a name gets a trailing underscore.
