@@ -51,9 +51,16 @@ void Monitor::open() {
 // QEMU ends its lines with both characters, also inside a pretty message.
 void Monitor::send(const bj::value& message) {
     std::string text = json::to_string(message, options_.pretty);
-    text.push_back('\n');
-    for (std::size_t at = text.size(); (at = text.rfind('\n', at - 1)) != text.npos && at;)
-        text.insert(at, 1, '\r');
+    if (options_.pretty) {
+        std::string wire;
+        for (char c : text) {
+            if (c == '\n')
+                wire.push_back('\r');
+            wire.push_back(c);
+        }
+        text = std::move(wire);
+    }
+    text += "\r\n";
     output_.write(std::move(text));
 }
 

@@ -23,6 +23,13 @@ void put_string(std::string& out, std::string_view s) {
     static constexpr std::string_view kShort = "\"\\\b\f\n\r\t", kLetter = "\"\\bfnrt";
     out.push_back('"');
     while (!s.empty()) {
+        std::size_t plain = 0; // most text is
+        while (plain < s.size() && s[plain] >= 0x20 && s[plain] < 0x7F && s[plain] != '"' && s[plain] != '\\')
+            plain++;
+        out.append(s.substr(0, plain));
+        s.remove_prefix(plain);
+        if (s.empty())
+            break;
         std::size_t length;
         std::int32_t cp = utf8::decode(s, length);
         s.remove_prefix(length);

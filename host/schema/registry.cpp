@@ -40,7 +40,7 @@ Registry::Registry(std::vector<std::string> build_symbols, NameList allowed_name
 Registry::~Registry() = default;
 
 Result<> Registry::replace(std::vector<std::shared_ptr<const Fragment>> fragments) {
-    std::stable_sort(fragments.begin(), fragments.end(), merges_before);
+    std::sort(fragments.begin(), fragments.end(), merges_before);
     Symbols symbols(build_symbols_.begin(), build_symbols_.end());
     auto merged = Merger(fragments, symbols, allowed_names_, hints_).merge();
     if (!merged)
