@@ -12,7 +12,8 @@ namespace outport::exports {
 Result<> add_export_commands(Exports& exports, qmp::Dispatcher& dispatcher) {
     auto& table = dispatcher.table();
     auto add = [&exports](const qmp::CallPtr& call) {
-        exports.add(std::move(call->arguments()), [call](Result<> result) { call->answer(std::move(result)); });
+        exports.add(std::move(call->arguments()),
+                    [call](Result<> result) { call->answer(std::move(result)); });
     };
     auto remove = [&exports](const qmp::CallPtr& call) {
         const auto& arguments = call->arguments();

@@ -10,10 +10,8 @@ const outport_export_api* export_api() noexcept {
         .struct_size = sizeof(outport_export_api),
         .reserved = 0,
         .no_space = [](outport_export* handle) noexcept { static_cast<Export*>(handle)->no_space(); },
-        .ended =
-            [](outport_export* handle, const char* reason, std::uint64_t length) noexcept {
-                static_cast<Export*>(handle)->ended({reason, length});
-            },
+        .ended = [](outport_export* handle, const char* reason,
+                    std::uint64_t length) noexcept { static_cast<Export*>(handle)->ended({reason, length}); },
     };
     return &table;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One export: what it was made of, its state, and the plugin's side of it. Not thread-safe: main loop only, but for
-// no_space(). Whatever a plugin answers is noted first and acted upon later in the loop's turn, so a plugin may
-// answer from inside the call that asks.
+// One export: what it was made of, its state, and the plugin's side of it. Not thread-safe: main loop only,
+// but for no_space(). Whatever a plugin answers is noted first and acted upon later in the loop's turn, so a
+// plugin may answer from inside the call that asks.
 #pragma once
 
 #include "host/base/sdk-handles.hpp"
@@ -38,7 +38,8 @@ class LoopSet {
     ~LoopSet() { release(); }
 
     // `options`: a validated BlockExportOptions; without `iothread` it is the main loop.
-    static Result<LoopSet> acquire(const boost::json::object& options, Iothreads& iothreads, loop::Loop& main);
+    static Result<LoopSet> acquire(const boost::json::object& options, Iothreads& iothreads,
+                                   loop::Loop& main);
     const std::vector<loop::Loop*>& loops() const noexcept { return loops_; }
     void release() noexcept;
 
@@ -71,7 +72,8 @@ class Export : public outport_export {
     bool visible() const noexcept { return state_ >= State::Running && started_; }
     std::string describe() const; // "ID (TYPE)"
 
-    // Attaches to the node, creates, starts. `done` is called once, when it runs or when nothing of it is left.
+    // Attaches to the node, creates, starts. `done` is called once, when it runs or when nothing of it is
+    // left.
     void begin(block::Node& node, Exports::Done done);
     // Asks it to go, as block-export-del does.
     void remove(std::uint32_t mode, std::string_view word, Exports::Done done);
@@ -79,7 +81,7 @@ class Export : public outport_export {
     void force();
 
     // outport.export/1
-    void no_space();                     // [any]
+    void no_space(); // [any]
     void ended(std::string_view reason);
 
   private:
@@ -117,10 +119,10 @@ class Export : public outport_export {
     void* plugin_state_ = nullptr;
     bool started_ = false, departing_ = false;
     State state_ = State::Attaching;
-    bool force_ = false;          // a hard stop is due as soon as the plugin may be asked
+    bool force_ = false;           // a hard stop is due as soon as the plugin may be asked
     std::optional<Error> failure_; // why it doesn't come to run
     Exports::Done adding_;
-    std::vector<Exports::Done> removing_; // wait for the answer to `safe`
+    std::vector<Exports::Done> removing_;  // wait for the answer to `safe`
     Question start_, safe_, drain_, hard_; // drain_: hide or soft
     loop::Task task_;
     std::atomic<std::uint64_t> last_no_space_ns_{0};

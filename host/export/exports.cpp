@@ -24,7 +24,9 @@ namespace {
 // As QEMU's ids: a letter, then letters, digits, '-', '.', '_'.
 bool well_formed(std::string_view id) {
     auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-    auto other = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_'; };
+    auto other = [&](char c) {
+        return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    };
     return !id.empty() && letter(id[0]) && std::all_of(id.begin(), id.end(), other);
 }
 

@@ -3,7 +3,8 @@
 //
 //   created ─► starting ─► running ─► (hidden | soft) ─► shutting-down ─► deleted
 //
-// Not thread-safe: main loop only. Everything that waits is answered later, on the main loop, never inside the call.
+// Not thread-safe: main loop only. Everything that waits is answered later, on the main loop, never inside
+// the call.
 #pragma once
 
 #include "host/base/error.hpp"
@@ -56,15 +57,15 @@ class Exports {
 
     // block-export-add. `options`: a validated BlockExportOptions.
     void add(boost::json::object options, Done done);
-    // block-export-del. `mode`: a word of BlockExportRemoveMode. Answers at once what can be said at once; a `safe`
-    // waits for the plugin's word.
+    // block-export-del. `mode`: a word of BlockExportRemoveMode. Answers at once what can be said at once; a
+    // `safe` waits for the plugin's word.
     void remove(std::string_view id, std::string_view mode, Done done);
     // query-block-exports: newest first.
     boost::json::array query() const;
     bool empty() const noexcept { return exports_.empty(); }
 
-    // Stops every export hard, newest first; refuses new ones from now on. `done` gets what did not end within
-    // `deadline_ns` (a duration), each as "ID (TYPE)"; empty: all are gone. Called later, once.
+    // Stops every export hard, newest first; refuses new ones from now on. `done` gets what did not end
+    // within `deadline_ns` (a duration), each as "ID (TYPE)"; empty: all are gone. Called later, once.
     using Stopped = std::move_only_function<void(std::vector<std::string>)>;
     void shutdown(std::uint64_t deadline_ns, Stopped done);
 

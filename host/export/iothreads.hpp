@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where exports find the loops of `iothread` objects: implemented by host/object. Not thread-safe: main loop only.
+// Where exports find the loops of `iothread` objects: implemented by host/object. Not thread-safe: main loop
+// only.
 #pragma once
 
 #include <string_view>

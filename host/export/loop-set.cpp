@@ -11,7 +11,8 @@
 namespace outport::exports {
 
 LoopSet::LoopSet(LoopSet&& other) noexcept
-    : iothreads_(other.iothreads_), held_(std::exchange(other.held_, {})), loops_(std::exchange(other.loops_, {})) {}
+    : iothreads_(other.iothreads_), held_(std::exchange(other.held_, {})),
+      loops_(std::exchange(other.loops_, {})) {}
 
 void LoopSet::release() noexcept {
     for (const auto& name : held_)

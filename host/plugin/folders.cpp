@@ -73,7 +73,8 @@ std::vector<std::string> choose_folders(const FolderChoice& choice) {
 bool valid_plugin_name(std::string_view name) noexcept {
     auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
     auto other = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '_'; };
-    return !name.empty() && name.size() <= kMaxName && letter(name[0]) && std::all_of(name.begin(), name.end(), other);
+    return !name.empty() && name.size() <= kMaxName && letter(name[0]) &&
+           std::all_of(name.begin(), name.end(), other);
 }
 
 std::vector<Candidate> list_candidates(const std::vector<std::string>& folders) {

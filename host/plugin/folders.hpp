@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where plugins are looked for, and what is there. Thread-safe: touches the file system only. Blocks for local
-// files, so it belongs to start-up and to the commands that load a plugin.
+// Where plugins are looked for, and what is there. Thread-safe: touches the file system only. Blocks for
+// local files, so it belongs to start-up and to the commands that load a plugin.
 #pragma once
 
 #include "host/base/error.hpp"
@@ -17,7 +17,8 @@ struct FolderChoice {
 };
 
 // The first of these that is given is the whole list: the command line, OUTPORT_PLUGIN_PATH (colon-separated,
-// ignored for a privileged start), the build tree's folders when the program runs from there, the installed folder.
+// ignored for a privileged start), the build tree's folders when the program runs from there, the installed
+// folder.
 std::vector<std::string> choose_folders(const FolderChoice& choice);
 
 // Whether the process has more rights than who started it, so that its environment is not to be believed.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every plugin gets at once, the outport_host, and the two small tables: outport.log/1, outport.thread-check/1.
+// What every plugin gets at once, the outport_host, and the two small tables: outport.log/1,
+// outport.thread-check/1.
 #include "host/base/text.hpp"
 #include "host/loop/blocking-pool.hpp"
 #include "host/loop/loop.hpp"
@@ -51,7 +52,8 @@ std::int32_t log_enabled(const outport_host* host, std::uint32_t level) noexcept
 }
 
 // A level that this host doesn't know is a warning: a line is not dropped for that.
-void log_write(const outport_host* host, std::uint32_t level, const char* data, std::uint64_t length) noexcept {
+void log_write(const outport_host* host, std::uint32_t level, const char* data,
+               std::uint64_t length) noexcept {
     plugin_of(host).logger.write(level_of(level).value_or(log::Level::Warning), text(data, length));
 }
 
@@ -70,7 +72,9 @@ const outport_thread_check_api* thread_check_api() noexcept {
         .is_main = [](const outport_host* host) noexcept -> std::int32_t {
             return sdk::context_of(host).main_loop->on_thread() ? 1 : 0;
         },
-        .is_loop = [](outport_loop* loop) noexcept -> std::int32_t { return sdk::to_loop(loop)->on_thread() ? 1 : 0; },
+        .is_loop = [](outport_loop* loop) noexcept -> std::int32_t {
+            return sdk::to_loop(loop)->on_thread() ? 1 : 0;
+        },
         .is_pool = [](const outport_host*) noexcept -> std::int32_t {
             return loop::BlockingPool::on_pool_thread() ? 1 : 0;
         },

@@ -29,7 +29,8 @@ struct FdCloser {
     ~FdCloser() { ::close(fd); }
 };
 
-// An object that is mapped. The mapping keeps its inode, so device and inode name it as long as the process lives.
+// An object that is mapped. The mapping keeps its inode, so device and inode name it as long as the process
+// lives.
 struct Mapped {
     dev_t device;
     ino_t inode;
@@ -37,7 +38,8 @@ struct Mapped {
     boost::dll::shared_library library;
 };
 
-// Never destroyed: Boost.DLL closes in the destructor, and closing is where code that is still in use goes away.
+// Never destroyed: Boost.DLL closes in the destructor, and closing is where code that is still in use goes
+// away.
 std::vector<Mapped>& mapped_objects() {
     static auto* all = new std::vector<Mapped>;
     return *all;
@@ -62,8 +64,8 @@ bool name_is_taken(const std::string& name) {
     return search.found;
 }
 
-// `dir/x.so`, `dir/./x.so`, `dir/././x.so`, …: the first that glibc hasn't seen. The folder stays what it is, so
-// that libraries beside the plugin ($ORIGIN) are found.
+// `dir/x.so`, `dir/./x.so`, `dir/././x.so`, …: the first that glibc hasn't seen. The folder stays what it is,
+// so that libraries beside the plugin ($ORIGIN) are found.
 std::string unseen_alias(const std::string& path) {
     auto slash = path.rfind('/');
     std::string folder = slash == path.npos ? std::string("./") : path.substr(0, slash + 1);
@@ -90,7 +92,7 @@ Result<> refuse_changed(const Mapped& known, const struct stat& st, const std::s
 
 // The object of the file behind `fd`, mapped now if it isn't.
 Result<Mapped*> map_object(int fd, const std::string& path) {
-    struct stat st {};
+    struct stat st{};
     if (::fstat(fd, &st) < 0)
         return fail_errno(errno, cat("cannot open plugin file '", path, "'"));
     auto& all = mapped_objects();
@@ -102,7 +104,8 @@ Result<Mapped*> map_object(int fd, const std::string& path) {
     }
     auto alias = unseen_alias(path);
     if (alias.empty())
-        return fail(cat("plugin file '", path, "' was replaced too often in this process"), "restart the host");
+        return fail(cat("plugin file '", path, "' was replaced too often in this process"),
+                    "restart the host");
     boost::dll::shared_library library;
     std::error_code ec;
     library.load(alias, ec, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
@@ -130,18 +133,20 @@ Result<> check_entry(const Image& image) {
     if (entry.abi_major != note.abi_major || entry.abi_minor != note.abi_minor ||
         entry.min_host_minor != note.min_host_minor || !same_text(entry.id, note.id) ||
         !same_text(entry.version, note.version) || !same_text(entry.license, note.license))
-        return fail(cat("plugin file '", image.path, "' contradicts itself: its ELF note and its symbol ", kSymbol,
-                        " differ in id, version, license or ABI"));
+        return fail(cat("plugin file '", image.path, "' contradicts itself: its ELF note and its symbol ",
+                        kSymbol, " differ in id, version, license or ABI"));
     const char* missing = !entry.init ? "init" : !entry.fini ? "fini" : nullptr;
     if (missing)
         return fail(cat("plugin file '", image.path, "' lacks the required function '", missing, "'"));
     if ((entry.schema == nullptr) != (entry.schema_length == 0))
-        return fail(cat("plugin file '", image.path, "' gives a schema without a length, or a length without one"));
+        return fail(
+            cat("plugin file '", image.path, "' gives a schema without a length, or a length without one"));
     return {};
 }
 
 // The symbol must be the object's own, not one of a library that it was linked with, and as long as it says.
-Result<const struct outport_plugin*> find_entry(const boost::dll::shared_library& library, const std::string& path) {
+Result<const struct outport_plugin*> find_entry(const boost::dll::shared_library& library,
+                                                const std::string& path) {
     auto* map = link_map_of(library);
     Dl_info info{};
     ElfW(Sym)* symbol = nullptr;
@@ -182,8 +187,8 @@ Result<std::optional<Image>> load_image(const std::string& path) {
         return fail(ok.error());
     auto stem = std::filesystem::path(path).stem().string();
     if (stem != (*note)->id)
-        return fail(cat("plugin file '", path, "' calls itself '", (*note)->id, "': it must be named '", (*note)->id,
-                        ".so'"));
+        return fail(cat("plugin file '", path, "' calls itself '", (*note)->id, "': it must be named '",
+                        (*note)->id, ".so'"));
     auto mapped = map_object(*fd, path);
     if (!mapped)
         return fail(mapped.error());

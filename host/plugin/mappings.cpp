@@ -29,8 +29,8 @@ FileId id_at(const void* address) noexcept {
     while (std::fgets(line, sizeof line, maps)) {
         std::uint64_t from = 0, to = 0;
         FileId here;
-        bool fits = at_start && std::sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %x:%x %" SCNu64, &from, &to,
-                                            &here.major, &here.minor, &here.inode) == 5;
+        bool fits = at_start && std::sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %x:%x %" SCNu64, &from,
+                                            &to, &here.major, &here.minor, &here.inode) == 5;
         // A long path takes several reads; only the first has the numbers.
         at_start = false;
         for (const char* c = line; *c; ++c)

@@ -83,12 +83,14 @@ bool take_note(Note& note, const unsigned char* desc) {
     note.abi_major = raw.abi_major;
     note.abi_minor = raw.abi_minor;
     note.min_host_minor = raw.min_host_minor;
-    return take_text(note.id, raw.id, sizeof raw.id) && take_text(note.version, raw.version, sizeof raw.version) &&
+    return take_text(note.id, raw.id, sizeof raw.id) &&
+           take_text(note.version, raw.version, sizeof raw.version) &&
            take_text(note.license, raw.license, sizeof raw.license) && valid_plugin_name(note.id);
 }
 
 // Looks through one segment's notes. False: the segment is damaged. `found` grows by each note of ours.
-bool scan_notes(const std::vector<unsigned char>& bytes, std::uint64_t align, std::vector<Note>& found, bool& bad) {
+bool scan_notes(const std::vector<unsigned char>& bytes, std::uint64_t align, std::vector<Note>& found,
+                bool& bad) {
     constexpr std::string_view name{OUTPORT_NOTE_NAME, sizeof OUTPORT_NOTE_NAME};
     constexpr std::size_t desc_size = sizeof(outport_note) - offsetof(outport_note, abi_major);
     std::uint64_t at = 0;
@@ -140,7 +142,7 @@ Result<std::optional<Note>> from_segments(const File& file, const Elf64_Ehdr& he
 } // namespace
 
 Result<std::optional<Note>> read_note(int fd, const std::string& path) {
-    struct stat st {};
+    struct stat st{};
     if (::fstat(fd, &st) < 0)
         return fail_errno(errno, cat("cannot read plugin file '", path, "'"));
     File file{fd, static_cast<std::uint64_t>(st.st_size)};
@@ -152,8 +154,8 @@ Result<std::optional<Note>> read_note(int fd, const std::string& path) {
     if (!note || !*note)
         return note;
     if (head.e_machine != kMachine)
-        return fail(cat("plugin file '", path, "' is for another machine (ELF machine ", head.e_machine, ", here it is ",
-                        kMachine, ")"));
+        return fail(cat("plugin file '", path, "' is for another machine (ELF machine ", head.e_machine,
+                        ", here it is ", kMachine, ")"));
     if (head.e_type != ET_DYN)
         return damaged(path, "it is no shared object");
     return note;
@@ -168,7 +170,8 @@ Result<> check_abi(const Note& note, const std::string& path) {
     auto wanted = cat(note.abi_major, '.', OUTPORT_ABI_MAJOR == 0 ? note.abi_minor : note.min_host_minor);
     auto here = cat(OUTPORT_ABI_MAJOR, '.', OUTPORT_ABI_MINOR);
     return fail(cat("plugin file '", path, "' needs plugin ABI ", wanted, ", but this host has ", here,
-                    ": install a build of plugin '", note.id, "' for ABI ", here, ", or an outport with ABI ", wanted));
+                    ": install a build of plugin '", note.id, "' for ABI ", here, ", or an outport with ABI ",
+                    wanted));
 }
 
 } // namespace outport::plugin

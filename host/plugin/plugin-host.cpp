@@ -109,8 +109,10 @@ Result<> PluginHost::load(std::string_view name) {
 }
 
 // `only_ours`: a file without our note is passed over, since folders may hold a plugin's own libraries.
-Result<Plugin*> PluginHost::load_path(const std::string& path, std::string_view expected_name, bool only_ours) {
-    auto name = expected_name.empty() ? std::filesystem::path(path).stem().string() : std::string(expected_name);
+Result<Plugin*> PluginHost::load_path(const std::string& path, std::string_view expected_name,
+                                      bool only_ours) {
+    auto name =
+        expected_name.empty() ? std::filesystem::path(path).stem().string() : std::string(expected_name);
     if (!valid_plugin_name(name) || !path.ends_with(".so"))
         return fail(cat("'", path, "' is no name for a plugin: letters, digits, '-' and '_', then \".so\""));
     if (auto* known = find(name); known && known->state == State::Loaded)
@@ -172,7 +174,8 @@ void PluginHost::end_departure(Plugin& plugin) {
 }
 
 void PluginHost::run_option(std::string_view option, boost::json::object value, qmp::Call::Completion done) {
-    auto call = std::make_shared<qmp::Call>(std::string(option), std::move(value), qmp::kNoMonitor, std::move(done));
+    auto call =
+        std::make_shared<qmp::Call>(std::string(option), std::move(value), qmp::kNoMonitor, std::move(done));
     for (const auto& plugin : plugins_) {
         auto it = plugin->options.find(std::string(option));
         if (plugin->state == State::Loaded && it != plugin->options.end())

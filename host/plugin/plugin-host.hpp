@@ -63,8 +63,8 @@ class PluginHost {
     // thread-check are there already. The table is not copied.
     void offer(std::string id, const void* table);
 
-    // At start: everything in the folders, then what --plugin named (a name, or a path). What is in the folders and
-    // fails is logged and listed; what was named and fails is the error.
+    // At start: everything in the folders, then what --plugin named (a name, or a path). What is in the
+    // folders and fails is logged and listed; what was named and fails is the error.
     Result<> load_all(const std::vector<std::string>& named);
 
     // plugin-load and plugin-unload. `name` may be a path only where the configuration says so.
@@ -78,16 +78,16 @@ class PluginHost {
     // An export of the plugin comes and goes; while there is one, the plugin stays.
     void add_export(Plugin& plugin, std::string_view id);
     void remove_export(Plugin& plugin, std::string_view id);
-    // From the plugin's `destroy` to the end of an export, answers to its commands wait: who stops a server learns
-    // of it when the exports are gone, after their events.
+    // From the plugin's `destroy` to the end of an export, answers to its commands wait: who stops a server
+    // learns of it when the exports are gone, after their events.
     void begin_departure(Plugin& plugin);
     void end_departure(Plugin& plugin);
 
     // Runs the handler of a plugin's command-line option, with its validated value. `done` runs once.
     void run_option(std::string_view option, boost::json::object value, qmp::Call::Completion done);
 
-    // Before shutdown(): has every plugin give up what it holds of its own (outport.status/1, quit). `done` is called
-    // once, later or at once, when all have; perhaps never.
+    // Before shutdown(): has every plugin give up what it holds of its own (outport.status/1, quit). `done`
+    // is called once, later or at once, when all have; perhaps never.
     void quit(std::move_only_function<void()> done);
     // Ends every plugin that can be ended, the last one first. Returns what couldn't, each with its reason.
     // No export may be left. The main loop must still be able to run, the process ends afterwards.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One plugin: its state, what it offers, and all of the host's that it holds. Not thread-safe: main loop only, but
-// for `context`, whose constant members any thread may read.
+// One plugin: its state, what it offers, and all of the host's that it holds. Not thread-safe: main loop
+// only, but for `context`, whose constant members any thread may read.
 #pragma once
 
 #include "host/base/intrusive-list.hpp"
@@ -55,7 +55,8 @@ class Plugin {
     // outport.status/1's word on whether it can work here; empty: it can, or doesn't say.
     std::string unusable() const;
     // Asks the plugin for a table and copies it. Nothing when it has none; an error when it is too short.
-    template <class Table> Result<std::optional<Table>> extension(const char* id, std::uint32_t required) const {
+    template <class Table>
+    Result<std::optional<Table>> extension(const char* id, std::uint32_t required) const {
         const void* given = image.entry.get_extension ? image.entry.get_extension(id) : nullptr;
         if (!given)
             return std::nullopt;
@@ -82,10 +83,10 @@ class Plugin {
     bool initialising = false; // in init: handlers may be added
     bool has_fragment = false;
     std::unordered_map<std::string, OptionHandler> options;
-    std::vector<std::string> exports; // ids
-    std::size_t calls = 0;            // of its commands and options, not answered yet
-    std::size_t events = 0;           // begun, not sent yet
-    std::size_t departing = 0;        // exports that are destroyed and not deleted yet
+    std::vector<std::string> exports;                  // ids
+    std::size_t calls = 0;                             // of its commands and options, not answered yet
+    std::size_t events = 0;                            // begun, not sent yet
+    std::size_t departing = 0;                         // exports that are destroyed and not deleted yet
     std::vector<std::shared_ptr<PluginCall>> answered; // wait for the loop's task, and for `departing`
     loop::Task answer_task{loop::task_fn<&Plugin::answer_task, &Plugin::send_answers_now>};
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// outport.qmp/1: calls of commands and options to a plugin's handlers, and its events. An answer is noted when the
-// plugin gives it and sent later in the loop's turn, so a plugin may answer from anywhere on the main loop.
+// outport.qmp/1: calls of commands and options to a plugin's handlers, and its events. An answer is noted
+// when the plugin gives it and sent later in the loop's turn, so a plugin may answer from anywhere on the
+// main loop.
 #include "host/base/text.hpp"
 #include "host/loop/loop.hpp"
 #include "host/plugin/plugin-host.hpp"
@@ -59,10 +60,12 @@ void PluginCall::completed(outport_qmp_call* handle, std::int32_t status) noexce
 
 Result<boost::json::value> PluginCall::answer() {
     if (status != OUTPORT_OK)
-        return fail(sdk::to_error(status, failure, cat("plugin '", plugin.name(), "' failed with status ", status)));
+        return fail(
+            sdk::to_error(status, failure, cat("plugin '", plugin.name(), "' failed with status ", status)));
     auto written = writer.take();
     if (!written) {
-        plugin.logger.error(cat("the answer to '", call->command(), "' was written wrongly: ", written.error().message));
+        plugin.logger.error(
+            cat("the answer to '", call->command(), "' was written wrongly: ", written.error().message));
         return boost::json::value(boost::json::object{});
     }
     auto value = *written ? std::move(**written) : boost::json::value(boost::json::object{});
@@ -162,11 +165,13 @@ void event_send(outport_writer* writer) noexcept {
     --plugin.events;
     auto data = event->take();
     if (!data)
-        return plugin.logger.error(cat("the event ", event->name, " was written wrongly: ", data.error().message));
+        return plugin.logger.error(
+            cat("the event ", event->name, " was written wrongly: ", data.error().message));
     auto* object = *data ? (*data)->if_object() : nullptr;
     if (*data && !object)
         return plugin.logger.error(cat("the event ", event->name, " has data that is no object"));
-    auto sent = plugin.owner.services().dispatcher.event(event->name, object ? std::move(*object) : boost::json::object{});
+    auto sent = plugin.owner.services().dispatcher.event(event->name,
+                                                         object ? std::move(*object) : boost::json::object{});
     if (!sent)
         plugin.logger.error(cat("the event ", event->name, " was not sent: ", sent.error().message));
 }

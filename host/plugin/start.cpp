@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a plugin begins and ends: its fragment into the schema, init, the checks that all it declared is there; and
-// back. What fails leaves everything as it was.
+// How a plugin begins and ends: its fragment into the schema, init, the checks that all it declared is there;
+// and back. What fails leaves everything as it was.
 #include "host/plugin/plugin-host.hpp"
 
 #include "host/base/text.hpp"
@@ -104,7 +104,8 @@ Result<> check_type(const Plugin& plugin) {
     if ((type.modes & required) != required)
         return fail("its " OUTPORT_EXPORT_TYPE_ID " does not know the modes safe and hard");
     if (declared.size() != 1 || declared[0] != type.name)
-        return fail(cat("it offers the export type '", type.name, "', which its schema does not declare alone"));
+        return fail(
+            cat("it offers the export type '", type.name, "', which its schema does not declare alone"));
     return {};
 }
 
@@ -123,10 +124,12 @@ Result<> take_tables(Plugin& plugin) {
 Result<> check_handlers(const Plugin& plugin, const qmp::CommandTable& table) {
     for (const auto& command : plugin.provided.commands)
         if (!table.has(command))
-            return fail(cat("its schema declares the command '", command, "', but init added no handler for it"));
+            return fail(
+                cat("its schema declares the command '", command, "', but init added no handler for it"));
     for (const auto& option : plugin.provided.options)
         if (!plugin.options.contains(option))
-            return fail(cat("its schema declares the option '", option, "', but init added no handler for it"));
+            return fail(
+                cat("its schema declares the option '", option, "', but init added no handler for it"));
     return {};
 }
 

@@ -47,19 +47,20 @@ std::string octal(mode_t mode) {
 Result<> check_owner(const struct stat& st, const std::string& what) {
     if (st.st_uid == 0 || st.st_uid == ::geteuid())
         return {};
-    return fail(cat(what, " belongs to user ", st.st_uid, ", neither to root nor to the user that runs this (",
-                    ::geteuid(), ")"),
+    return fail(cat(what, " belongs to user ", st.st_uid,
+                    ", neither to root nor to the user that runs this (", ::geteuid(), ")"),
                 "whoever may write to a plugin may run code here: install it as root, or as that user");
 }
 
-// In a folder with the sticky bit (/tmp), others can't replace what isn't theirs; the owner of what is in it is
-// checked with the next step.
+// In a folder with the sticky bit (/tmp), others can't replace what isn't theirs; the owner of what is in it
+// is checked with the next step.
 Result<> check_mode(const struct stat& st, const std::string& what, const std::string& path) {
     bool shared = (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
     if (!shared || (S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)))
         return {};
-    return fail(cat(what, " may be written to by others than its owner (mode ", octal(st.st_mode & 07777), ")"),
-                cat("chmod go-w '", path, "'"));
+    return fail(
+        cat(what, " may be written to by others than its owner (mode ", octal(st.st_mode & 07777), ")"),
+        cat("chmod go-w '", path, "'"));
 }
 
 // Walks down a path, one open folder at a time, so that what was checked is what is used.
@@ -68,7 +69,8 @@ class Walk {
     explicit Walk(const std::string& target) : target_(target) {}
 
     Result<int> run() {
-        push_parts(target_.starts_with('/') ? target_ : cat(std::filesystem::current_path().string(), '/', target_));
+        push_parts(target_.starts_with('/') ? target_
+                                            : cat(std::filesystem::current_path().string(), '/', target_));
         if (auto ok = restart(); !ok)
             return fail(ok.error());
         while (!parts_.empty()) {
@@ -99,12 +101,14 @@ class Walk {
         return enter(Fd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)), here_);
     }
 
-    Result<> cannot(int error) const { return fail_errno(error, cat("cannot open plugin file '", target_, "'")); }
+    Result<> cannot(int error) const {
+        return fail_errno(error, cat("cannot open plugin file '", target_, "'"));
+    }
 
     Result<> step(const std::string& part, bool last) {
         auto path = here_ == "/" ? cat('/', part) : cat(here_, '/', part);
         Fd next(::openat(folder_.get(), part.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-        struct stat st {};
+        struct stat st{};
         if (next.get() < 0 || ::fstat(next.get(), &st) < 0)
             return cannot(errno);
         if (S_ISLNK(st.st_mode))
@@ -119,7 +123,9 @@ class Walk {
     Result<> follow(int link, const struct stat& st, const std::string& path) {
         if (++links_ > kMaxLinks)
             return cannot(ELOOP);
-        if (auto ok = check_owner(st, cat("symbolic link '", path, "' on the way to plugin file '", target_, "'")); !ok)
+        if (auto ok =
+                check_owner(st, cat("symbolic link '", path, "' on the way to plugin file '", target_, "'"));
+            !ok)
             return ok;
         char text[PATH_MAX];
         auto length = ::readlinkat(link, "", text, sizeof text);
@@ -131,7 +137,7 @@ class Walk {
     }
 
     Result<> enter(Fd next, const std::string& path) {
-        struct stat st {};
+        struct stat st{};
         if (next.get() < 0 || ::fstat(next.get(), &st) < 0)
             return cannot(errno);
         auto what = cat("folder '", path, "' on the way to plugin file '", target_, "'");
@@ -148,7 +154,7 @@ class Walk {
         if (!S_ISREG(seen.st_mode))
             return fail(cat("plugin file '", target_, "' is no regular file"));
         Fd file(::openat(folder_.get(), part.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-        struct stat st {};
+        struct stat st{};
         if (file.get() < 0 || ::fstat(file.get(), &st) < 0)
             return cannot(errno);
         auto what = cat("plugin file '", path, "'");

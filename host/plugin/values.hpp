@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table outport.values/1: reading validated values (any thread: they don't change) and writing an answer or an
-// event's data (main loop only).
+// The table outport.values/1: reading validated values (any thread: they don't change) and writing an answer
+// or an event's data (main loop only).
 #pragma once
 
 #include "host/base/error.hpp"

@@ -35,11 +35,12 @@
 
 /* One command without arguments, which answers with the version that was compiled in. */
 #define DOCUMENT(fragment, command)                                                                          \
-    "{\"format\":1,\"fragment\":\"" fragment "\",\"types\":{\"__org.outport_Fake_" TEXT(FAKE_NAME)              \
-    "\":{\"kind\":\"struct\",\"members\":[{\"name\":\"version\",\"type\":\"str\"}]}},"                         \
-    "\"commands\":{\"" command "\":{\"arg\":null,\"ret\":\"__org.outport_Fake_" TEXT(FAKE_NAME) "\"}}}"
+    "{\"format\":1,\"fragment\":\"" fragment "\",\"types\":{\"__org.outport_Fake_" TEXT(                     \
+        FAKE_NAME) "\":{\"kind\":\"struct\",\"members\":[{\"name\":\"version\",\"type\":\"str\"}]}},"        \
+                   "\"commands\":{\"" command                                                                \
+                   "\":{\"arg\":null,\"ret\":\"__org.outport_Fake_" TEXT(FAKE_NAME) "\"}}}"
 #define TYPE_DOCUMENT                                                                                        \
-    "{\"format\":1,\"fragment\":\"" ID "\",\"extends\":{\"BlockExportType\":"                                    \
+    "{\"format\":1,\"fragment\":\"" ID "\",\"extends\":{\"BlockExportType\":"                                \
     "[{\"name\":\"__org.outport_" ID "\"}]}}"
 
 /* Whoever runs any code of a file that is to be refused, finds this in the environment. */
@@ -104,8 +105,9 @@ static void destroy(void* state) {
     script()->destroy(state);
 }
 static const struct outport_export_type type = {
-    sizeof type, 0,    OUTPORT_KNOWS_SAFE | OUTPORT_KNOWS_SOFT | OUTPORT_KNOWS_HARD, 0, FAKE_TYPE, create,
-    start,       stop, destroy};
+    sizeof type, 0,         OUTPORT_KNOWS_SAFE | OUTPORT_KNOWS_SOFT | OUTPORT_KNOWS_HARD,
+    0,           FAKE_TYPE, create,
+    start,       stop,      destroy};
 #elif defined FAKE_TYPE
 #ifndef TYPE_SIZE
 #define TYPE_SIZE sizeof(struct outport_export_type)
@@ -135,8 +137,8 @@ static void stop(void* state, uint32_t mode, struct outport_done* done) {
 static void destroy(void* state) {
     (void)state;
 }
-static const struct outport_export_type type = {TYPE_SIZE, TYPE_FLAGS, TYPE_MODES, 0, FAKE_TYPE, TYPE_CREATE, start,
-                                                stop,      destroy};
+static const struct outport_export_type type = {TYPE_SIZE,   TYPE_FLAGS, TYPE_MODES, 0,      FAKE_TYPE,
+                                                TYPE_CREATE, start,      stop,       destroy};
 #endif
 
 static int32_t init(const struct outport_host* host, struct outport_error* error) {
@@ -187,9 +189,18 @@ static const char document[] = FAKE_SCHEMA;
 
 #ifndef DEFECT_NO_NOTE
 #define NOTE(name)                                                                                           \
-    __attribute__((section(OUTPORT_NOTE_SECTION), used, aligned(4))) static const struct outport_note name = {    \
-        8, sizeof(struct outport_note) - 20, OUTPORT_NOTE_TYPE, OUTPORT_NOTE_NAME, FAKE_MAJOR, FAKE_MINOR,        \
-        0, 0, NOTE_ID, FAKE_VERSION, "Apache-2.0"}
+    __attribute__((section(OUTPORT_NOTE_SECTION), used,                                                      \
+                   aligned(4))) static const struct outport_note name = {8,                                  \
+                                                                         sizeof(struct outport_note) - 20,   \
+                                                                         OUTPORT_NOTE_TYPE,                  \
+                                                                         OUTPORT_NOTE_NAME,                  \
+                                                                         FAKE_MAJOR,                         \
+                                                                         FAKE_MINOR,                         \
+                                                                         0,                                  \
+                                                                         0,                                  \
+                                                                         NOTE_ID,                            \
+                                                                         FAKE_VERSION,                       \
+                                                                         "Apache-2.0"}
 NOTE(note);
 #ifdef DEFECT_TWO_NOTES
 NOTE(another_note);
@@ -224,5 +235,6 @@ SYMBOL = {
 };
 
 /* Some variants leave one of them unused. */
-__attribute__((unused)) static int32_t (*const keep_init)(const struct outport_host*, struct outport_error*) = init;
+__attribute__((unused)) static int32_t (*const keep_init)(const struct outport_host*,
+                                                          struct outport_error*) = init;
 __attribute__((unused)) static void (*const keep_fini)(void) = fini;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A host with a block graph and one type of export, whose plugin does what the test says, when the test says it.
+// A host with a block graph and one type of export, whose plugin does what the test says, when the test says
+// it.
 #pragma once
 
 #include "host/base/sdk-handles.hpp"
@@ -12,6 +13,7 @@
 
 #include <outport/export-type.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -34,6 +36,7 @@ struct Script {
     std::optional<std::int32_t> start = OUTPORT_OK, stop;
     std::string message = "the script said so";
     std::map<std::string, Scripted> made; // by id; of the same id the last
+    std::function<void()> destroyed;      // called by the plugin in destroy
 };
 inline Script script;
 
@@ -51,7 +54,8 @@ inline const outport_export_type& scripted_type() {
         .modes = 0,
         .reserved = 0,
         .name = nullptr,
-        .create = [](const outport_export_args* args, void** state, outport_error* error) noexcept -> std::int32_t {
+        .create = [](const outport_export_args* args, void** state,
+                     outport_error* error) noexcept -> std::int32_t {
             if (script.create != OUTPORT_OK) {
                 sdk::put_error(error, script.message);
                 return script.create;
@@ -62,19 +66,26 @@ inline const outport_export_type& scripted_type() {
             *state = &made;
             return OUTPORT_OK;
         },
-        .start = [](void* state, outport_done* done) noexcept {
-            auto& made = *static_cast<Scripted*>(state);
-            made.starting = done;
-            if (script.start)
-                answer(made.starting, *script.start);
-        },
-        .stop = [](void* state, std::uint32_t mode, outport_done* done) noexcept {
-            auto& made = *static_cast<Scripted*>(state);
-            made.stopping.emplace_back(mode, done);
-            if (script.stop)
-                answer(made.stopping.back().second, *script.stop);
-        },
-        .destroy = [](void* state) noexcept { static_cast<Scripted*>(state)->destroyed = true; },
+        .start =
+            [](void* state, outport_done* done) noexcept {
+                auto& made = *static_cast<Scripted*>(state);
+                made.starting = done;
+                if (script.start)
+                    answer(made.starting, *script.start);
+            },
+        .stop =
+            [](void* state, std::uint32_t mode, outport_done* done) noexcept {
+                auto& made = *static_cast<Scripted*>(state);
+                made.stopping.emplace_back(mode, done);
+                if (script.stop)
+                    answer(made.stopping.back().second, *script.stop);
+            },
+        .destroy =
+            [](void* state) noexcept {
+                static_cast<Scripted*>(state)->destroyed = true;
+                if (script.destroyed)
+                    script.destroyed();
+            },
     };
     return type;
 }
@@ -103,7 +114,8 @@ class ExportFixture : public plugin::test::HostFixture {
         iothreads_.loops["io0"] = loop_.get();
         iothreads_.loops["io1"] = loop_.get();
         host_->offer("outport.test-type/1", &scripted_type());
-        exports_ = std::make_unique<Exports>(ExportServices{dispatcher_, *host_, *graph_, *loop_, iothreads_});
+        exports_ =
+            std::make_unique<Exports>(ExportServices{dispatcher_, *host_, *graph_, *loop_, iothreads_});
         add_fake("fake-scripted");
         EXPECT_EQ(load("fake-scripted"), "");
         add_node(R"({"driver": "null-co", "node-name": "n0", "size": 1048576})");
@@ -157,7 +169,8 @@ class ExportFixture : public plugin::test::HostFixture {
                                       schema::InputMode::Json);
         ASSERT_TRUE(valid) << valid.error().message;
         answers_.erase(id);
-        exports_->add(valid->get_object(), [this, id](Result<> result) { answers_[id] = HostFixture::text(result); });
+        exports_->add(valid->get_object(),
+                      [this, id](Result<> result) { answers_[id] = HostFixture::text(result); });
     }
     // What add says; empty: it runs.
     std::string add(const std::string& id, const std::string& more = {}, const std::string& node = "n0") {
@@ -189,7 +202,8 @@ class ExportFixture : public plugin::test::HostFixture {
     std::size_t deletions(const std::string& id) const {
         std::size_t count = 0;
         for (const auto& line : heard_)
-            count += line.find("BLOCK_EXPORT_DELETED") != line.npos && line.find(cat('"', id, '"')) != line.npos;
+            count +=
+                line.find("BLOCK_EXPORT_DELETED") != line.npos && line.find(cat('"', id, '"')) != line.npos;
         return count;
     }
     bool gone(const std::string& id) {

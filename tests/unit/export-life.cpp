@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The life of an export: who is asked what and in which order, who hears of it, and that it ends once.
+#include "host/plugin/plugin.hpp"
 #include "tests/unit/export-fixture.hpp"
 
 namespace outport::exports::test {
@@ -30,10 +31,12 @@ TEST_F(ExportTest, ChecksComeInQemusOrder) {
     EXPECT_EQ(add("1", R"("writable": true, "iothread": "no")", "none"), "Invalid block export id");
     for (auto id : {"", "-a", "a b", "a/b", "\xc3\xa4"})
         EXPECT_EQ(add(id), "Invalid block export id") << id;
-    EXPECT_EQ(add("used", R"("writable": true, "iothread": "no")", "none"), "Block export id 'used' is already in use");
+    EXPECT_EQ(add("used", R"("writable": true, "iothread": "no")", "none"),
+              "Block export id 'used' is already in use");
     EXPECT_EQ(add("e0", R"("writable": true, "iothread": "no")", "none"),
               "Cannot find device='' nor node-name='none'");
-    EXPECT_EQ(add("e0", R"("writable": true, "iothread": "no")", "ro"), "Cannot export read-only node as writable");
+    EXPECT_EQ(add("e0", R"("writable": true, "iothread": "no")", "ro"),
+              "Cannot export read-only node as writable");
     EXPECT_EQ(add("e0", R"("iothread": "no")", "ro"), "iothread \"no\" not found");
     script.create = OUTPORT_FAILED;
     EXPECT_EQ(add("e0"), "the script said so");
@@ -188,6 +191,27 @@ TEST_F(ExportTest, NoSpaceIsToldOnceASecond) {
     turn(16);
     EXPECT_EQ(heard_.size(), 1u);
     EXPECT_TRUE(heard(R"("id": "e0")") && heard(R"("node-name": "n0")")) << heard_[0];
+}
+
+// Who stops a server learns of it when its exports are gone, after their events.
+TEST_F(ExportTest, AnAnswerWaitsForTheExportsThatGo) {
+    ASSERT_EQ(add("e0"), "");
+    outport_qmp_call* held = nullptr;
+    auto handler = [](outport_qmp_call* call, void* data) noexcept {
+        *static_cast<outport_qmp_call**>(data) = call;
+    };
+    auto& plugin = *host_->export_type(kType).plugin;
+    std::string order;
+    auto call = std::make_shared<qmp::Call>("x", bj::object{}, qmp::kNoMonitor, [&](Result<bj::value>) {
+        order = deletions("e0") ? "event, answer" : "answer, event";
+    });
+    plugin::run_handler(plugin, {handler, &held}, std::move(call));
+    script.destroyed = [&] { held->complete(held, OUTPORT_OK); };
+    script.stop = OUTPORT_OK;
+    EXPECT_EQ(remove("e0", "hard"), "");
+    ASSERT_TRUE(until([&] { return !order.empty(); }));
+    EXPECT_EQ(order, "event, answer");
+    script.destroyed = nullptr;
 }
 
 TEST_F(ExportTest, ASecondAnswerIsIgnored) {

@@ -126,7 +126,8 @@ TEST(PluginFolders, OfOneNameTheFirstCounts) {
     TempFolder folder;
     folder.add_folder("a");
     folder.add_folder("b");
-    for (auto name : {"a/two.so", "a/one.so", "b/one.so", "b/three.so", "b/four.txt", "b/no good.so", "b/.so"})
+    for (auto name :
+         {"a/two.so", "a/one.so", "b/one.so", "b/three.so", "b/four.txt", "b/no good.so", "b/.so"})
         folder.write(name, "");
     std::vector<std::string> folders{(folder.path() / "a").string(), (folder.path() / "none").string(),
                                      (folder.path() / "b").string()};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A host without a daemon around it: schema, dispatcher, loop, pool, plugins and one monitor that notes what it hears.
+// A host without a daemon around it: schema, dispatcher, loop, pool, plugins and one monitor that notes what
+// it hears.
 #pragma once
 
 #include "host/base/text.hpp"
@@ -45,8 +46,10 @@ class HostFixture : public testing::Test, public qmp::Output {
         auto base = registry_.load_base(parse({outport_base_document, outport_base_document_length}));
         if (!base)
             throw std::runtime_error(base.error().message);
-        (void)table_.add_sync("query-version", [](const bj::object&) -> Result<bj::value> { return bj::object{}; });
-        monitor_ = std::make_unique<qmp::Monitor>(dispatcher_, qmp::MonitorOptions{.pretty = false, .version = "0"}, *this);
+        (void)table_.add_sync("query-version",
+                              [](const bj::object&) -> Result<bj::value> { return bj::object{}; });
+        monitor_ = std::make_unique<qmp::Monitor>(
+            dispatcher_, qmp::MonitorOptions{.pretty = false, .version = "0"}, *this);
         monitor_->open();
         monitor_->feed("{'execute': 'qmp_capabilities'}");
         turn();
@@ -63,7 +66,8 @@ class HostFixture : public testing::Test, public qmp::Output {
     void make_host(PluginHostConfig config) {
         config.folders = {folder_.path().string()};
         config.version = "0.1.0";
-        host_ = std::make_unique<PluginHost>(PluginServices{registry_, dispatcher_, *loop_, pool_}, std::move(config));
+        host_ = std::make_unique<PluginHost>(PluginServices{registry_, dispatcher_, *loop_, pool_},
+                                             std::move(config));
     }
 
     // Copies a plugin into the folder of plugins.
@@ -73,7 +77,9 @@ class HostFixture : public testing::Test, public qmp::Output {
     // What load says; empty: it loaded.
     std::string load(const std::string& name) { return text(host_->load(name)); }
     std::string unload(const std::string& name) { return text(host_->unload(name)); }
-    static std::string text(const Result<>& result) { return result ? std::string{} : result.error().message; }
+    static std::string text(const Result<>& result) {
+        return result ? std::string{} : result.error().message;
+    }
 
     bj::object info(std::string_view name) const {
         for (const auto& one : host_->query())

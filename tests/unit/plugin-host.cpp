@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plugins come and go: what they bring is there when they are loaded, and nothing of it stays when they fail or go.
+// Plugins come and go: what they bring is there when they are loaded, and nothing of it stays when they fail
+// or go.
 #include "tests/unit/plugin-fixture.hpp"
 
 #include <algorithm>
@@ -25,7 +26,8 @@ TEST_F(PluginHostTest, LoadsWhatIsInTheFoldersAndPassesOverTheRest) {
     EXPECT_EQ(member("fake-good", "path"), (folder_.path() / "fake-good.so").string());
     EXPECT_EQ(member("fake-good", "exports"), "0");
     EXPECT_EQ(member("fake-minor", "state"), "failed");
-    EXPECT_NE(member("fake-minor", "reason").find("needs plugin ABI 0.8, but this host has 0.1"), std::string::npos);
+    EXPECT_NE(member("fake-minor", "reason").find("needs plugin ABI 0.8, but this host has 0.1"),
+              std::string::npos);
     EXPECT_FALSE(heard("PLUGIN_LOADED")) << "nobody can have listened at the start";
 }
 
@@ -34,9 +36,12 @@ TEST_F(PluginHostTest, WhatWasNamedMustLoad) {
     add_fake("fake-minor");
     EXPECT_TRUE(host_->load_all({"fake-good"}));
     EXPECT_NE(text(host_->load_all({"fake-minor"})).find("needs plugin ABI"), std::string::npos);
-    EXPECT_NE(text(host_->load_all({"nobody"})).find("is not found in " + folder_.path().string()), std::string::npos);
-    EXPECT_NE(text(host_->load_all({fake("fake-no-note").string()})).find("is no Outport plugin"), std::string::npos);
-    EXPECT_EQ(text(host_->load_all({fake("fake-type-good").string()})), "") << "the command line may name a path";
+    EXPECT_NE(text(host_->load_all({"nobody"})).find("is not found in " + folder_.path().string()),
+              std::string::npos);
+    EXPECT_NE(text(host_->load_all({fake("fake-no-note").string()})).find("is no Outport plugin"),
+              std::string::npos);
+    EXPECT_EQ(text(host_->load_all({fake("fake-type-good").string()})), "")
+        << "the command line may name a path";
 }
 
 TEST_F(PluginHostTest, TheSchemaGrowsAndShrinks) {
@@ -105,17 +110,20 @@ TEST_P(PluginBroken, LeavesEverythingAsItWas) {
 INSTANTIATE_TEST_SUITE_P(
     All, PluginBroken,
     testing::Values(Broken{"fake-init-fails", "it does not want to"},
-                    Broken{"fake-no-handler", "declares the command '__org.outport_fake-version', but init added no handler"},
+                    Broken{"fake-no-handler",
+                           "declares the command '__org.outport_fake-version', but init added no handler"},
                     Broken{"fake-two-handlers", "__org.outport_fake-version"},
                     Broken{"fake-other-command", "its schema has no command 'quit'"},
                     Broken{"fake-bad-json", "is no JSON"}, Broken{"fake-bad-schema", "its schema is refused"},
                     Broken{"fake-other-fragment", "its schema calls itself 'somebody'"},
-                    Broken{"fake-unprefixed", "its schema is refused"}, Broken{"fake-clash-host", "its schema is refused"},
+                    Broken{"fake-unprefixed", "its schema is refused"},
+                    Broken{"fake-clash-host", "its schema is refused"},
                     Broken{"fake-type-short", "a table that is too short"},
                     Broken{"fake-type-null", "lacks a required member"},
                     Broken{"fake-type-flags", "flags that this host does not know"},
                     Broken{"fake-type-modes", "does not know the modes safe and hard"},
-                    Broken{"fake-type-undeclared", "'__org.outport_other', which its schema does not declare"},
+                    Broken{"fake-type-undeclared",
+                           "'__org.outport_other', which its schema does not declare"},
                     Broken{"fake-type-missing", "does not offer outport.export-type/1"}),
     [](const auto& info) {
         std::string name = info.param.name;
@@ -159,8 +167,8 @@ TEST_F(PluginHostTest, CommandsGoThroughQmp) {
     EXPECT_TRUE(call("plugin-load", R"({"name": "fake-good"})"));
     auto all = call("query-plugins");
     ASSERT_TRUE(all);
-    auto fits = schema::validate(*registry_.schema(), *registry_.schema()->command("query-plugins")->result, *all,
-                                 schema::InputMode::Json);
+    auto fits = schema::validate(*registry_.schema(), *registry_.schema()->command("query-plugins")->result,
+                                 *all, schema::InputMode::Json);
     EXPECT_TRUE(fits) << fits.error().message;
     EXPECT_TRUE(call("plugin-unload", R"({"name": "fake-good"})"));
     auto again = call("plugin-unload", R"({"name": "fake-good"})");

@@ -47,14 +47,16 @@ TEST_P(PluginDefect, IsRefused) {
     auto text = refusal(fake(GetParam().name));
     EXPECT_NE(text.find(GetParam().words), std::string::npos) << text;
     if (std::string(GetParam().words) != "no plugin") {
-        EXPECT_NE(text.find(fake(GetParam().name).string()), std::string::npos) << "does not name the file: " << text;
+        EXPECT_NE(text.find(fake(GetParam().name).string()), std::string::npos)
+            << "does not name the file: " << text;
     }
     EXPECT_EQ(ran(), GetParam().runs_code);
 }
 
 INSTANTIATE_TEST_SUITE_P(
     All, PluginDefect,
-    testing::Values(Defect{"fake-no-note", "no plugin", false}, Defect{"fake-two-notes", "more than one", false},
+    testing::Values(Defect{"fake-no-note", "no plugin", false},
+                    Defect{"fake-two-notes", "more than one", false},
                     Defect{"fake-bad-note", "malformed", false},
                     Defect{"fake-major", "needs plugin ABI 7.1, but this host has 0.1", false},
                     Defect{"fake-minor", "needs plugin ABI 0.8, but this host has 0.1", false},
@@ -110,7 +112,8 @@ TEST(PluginImage, TheDynamicLoaderAloneWouldGiveTheOldOne) {
     auto file = folder.copy(version_file(1));
     auto ask = [&] {
         void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-        return std::string(static_cast<const struct outport_plugin*>(::dlsym(handle, "outport_plugin"))->version);
+        return std::string(
+            static_cast<const struct outport_plugin*>(::dlsym(handle, "outport_plugin"))->version);
     };
     EXPECT_EQ(ask(), "1.0");
     test::fs::rename(folder.copy(version_file(2), "new"), file);

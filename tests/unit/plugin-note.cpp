@@ -69,7 +69,10 @@ TEST(PluginNote, ReadsWhatThePluginSaysOfItself) {
 
 TEST(PluginNote, OtherFilesAreNotOurs) {
     TempFolder folder;
-    for (std::string bytes : {std::string(), std::string("\x7f" "ELF"), std::string("text\n"), std::string(4096, '\0')}) {
+    for (std::string bytes : {std::string(),
+                              std::string("\x7f"
+                                          "ELF"),
+                              std::string("text\n"), std::string(4096, '\0')}) {
         auto note = read_bytes(folder, bytes);
         ASSERT_TRUE(note) << note.error().message;
         EXPECT_FALSE(*note);

@@ -2,23 +2,33 @@
  *
  * The ground rules of the Outport plugin ABI. Every other header includes this one.
  *
- * Vocabulary of the tags that the comment of each function carries (a test holds them):
- *   [main] [loop] [pool] [any]   the thread on which it is called: the main loop; the loop that is named or
- * that the object belongs to; a thread of the blocking pool; any thread of the process. The main loop is also
- * a [loop] for what runs on it. A tag is a guard against concurrency, not the number of an operating system
- * thread. [init] [created] [starting] [running] [draining] [any-state] the states of the export (of the
- * plugin, for [init]) in which it may be called. [nonblocking] [may-block]    whether it may wait for a disk,
- * a network or another thread. [may-block] stands only with [pool], and on the plugin's init and fini.
- *   Repeat: Concurrent:          how often, and whether on several threads at once.
- *   Owner:                       who owns what each pointer leads to, and until when. "borrowed" is: for this
- * call. Errors:                      what can come back.
+ * Vocabulary of the comment that each function carries (a test holds them to it):
  *
- * Rules for every header: C11 and C++20; 64-bit hosts; fixed-width integers only; no enum types, no
- * bitfields; lengths and offsets are in bytes, 64 bits wide, unless a name says otherwise. Every control
- * struct starts with struct_size, written by whoever allocates it; members are only ever appended. Structs
- * without struct_size have a fixed layout for the revision of their extension. Flags that are not defined are
- * refused with OUTPORT_INVALID or -EINVAL. Text is UTF-8, given by pointer and length without a terminating
- * zero, unless the comment says "C string".
+ * - Its thread, exactly one of: [main], the main loop; [loop], the loop that is named or that the object
+ * belongs to; [pool], a thread of the blocking pool; [any], any thread of the process. The main loop is also
+ * a [loop] for what runs on it. A tag guards against concurrency; it is no number of an operating system's
+ * thread.
+ *
+ * - The states in which it may be called. Of the export: [created] [starting] [running] [draining], in this
+ * order; of the plugin: [init], inside its init or fini; or [any-state].
+ *
+ * - Whether it may wait for a disk, a network or another thread: [nonblocking] or [may-block]. The latter
+ * stands only with [pool], and on the plugin's init and fini.
+ *
+ * - Repeat: how often it may be called. Concurrent: whether on several threads at once; if it is not said,
+ * no.
+ *
+ * - Owner: who owns what each pointer leads to, and until when. "Borrowed" is: for this call. "Lent" is:
+ * until the completion that is named.
+ *
+ * - Errors: what can come back, where a status does.
+ *
+ * Rules for every header: C11 and C++17, and what came after; 64-bit hosts; fixed-width integers only; no
+ * enum types, no bitfields; lengths and offsets are in bytes, 64 bits wide, unless a name says otherwise.
+ * Every control struct starts with struct_size, written by whoever allocates it; members are only ever
+ * appended. Structs without struct_size have a fixed layout for the revision of their extension. Flags that
+ * are not defined are refused with OUTPORT_INVALID or -EINVAL. Text is UTF-8, given by pointer and length
+ * without a terminating zero, unless the comment says "C string".
  */
 #ifndef OUTPORT_ABI_H
 #define OUTPORT_ABI_H

@@ -4,16 +4,25 @@
  *
  *   create ─► start ─► (running) ─► stop ─► destroy
  *
- * create      [created]   checks the options, takes what can be taken at once. No completion, no waiting.
- * start       [starting]  listens, mounts, …; completes later, exactly once, also when it fails.
- * stop        [running] or [starting]; completes later, exactly once:
- *               safe  with OUTPORT_BUSY, having changed nothing, while a client is there; else as hard;
- *               hide  no new clients; completes when the last client has gone;
- *               soft  as hide, and further requests of those that are there fail; completes with the last
- * client; hard  cuts the clients off; completes when nothing is in flight any more. A hard may follow a hide
- * or a soft before that completed; then both complete together, the earlier first. A stop during start
- * cancels it: start completes with OUTPORT_CANCELLED before stop completes. destroy     after a stop that
- * completed with OUTPORT_OK, after a start that failed, or after create alone. Gives all back.
+ * - create, [created]: checks the options, takes what can be taken at once. No completion, no waiting.
+ *
+ * - start, [starting]: listens, mounts, …; completes later, exactly once, also when it fails.
+ *
+ * - stop, [starting] or [running]: completes later, exactly once. Its mode says what happens to clients:
+ *
+ *   - safe: with OUTPORT_BUSY, having changed nothing, while a client is there; else as hard.
+ *
+ *   - hide: no new clients; completes when the last client has gone.
+ *
+ *   - soft: as hide, and further requests of those that are there fail; completes with the last client.
+ *
+ *   - hard: cuts the clients off; completes when nothing is in flight any more.
+ *
+ *   A hard may follow a hide or a soft before that completed; then both complete together, the earlier first.
+ * A stop during start cancels it: start completes with OUTPORT_CANCELLED before stop completes.
+ *
+ * - destroy: after a stop that completed with OUTPORT_OK, after a start that failed, or after create alone.
+ * Gives all back.
  *
  * The host owns the states, the id, the removal modes that a client may ask for, and the events.
  */

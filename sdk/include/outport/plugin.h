@@ -2,14 +2,18 @@
  *
  * What a plugin is: one exported data symbol, `outport_plugin`, and an ELF note with the same facts.
  *
- *   load:    note read ─► file opened ─► symbol checked against the note ─► schema merged ─► init
- *   use:     get_extension("outport.export-type/1") ─► create ─► start ⇄ stop ─► destroy, for each export
- *   unload:  no export left ─► fini ─► schema taken out. The object stays mapped; init may be called again
- * later.
+ * - load: the note is read, then the file is opened, the symbol checked against the note, the schema merged,
+ * init called.
+ *
+ * - use: get_extension("outport.export-type/1"), then create ─► start ─► stop ─► destroy for each export.
+ *
+ * - unload: when no export is left, fini is called and the schema taken out. The object stays mapped; init
+ * may be called again later.
  *
  * Everything else, in both directions, is an extension: a struct of function pointers asked for by a string
  * id "outport.NAME/REVISION", whose meaning never changes. Start with OUTPORT_PLUGIN_NOTE below and
- * export-type.h.
+ * export-type.h. How to build one is told by the pkg-config file outport-sdk, whose variables plugin_cflags
+ * and plugin_ldflags are the flags for its compiler and its linker.
  */
 #ifndef OUTPORT_PLUGIN_H
 #define OUTPORT_PLUGIN_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One connection of a probe export. It is served on one loop of the export; the main loop makes it, may tell it to
- * end, and frees it when everything that was sent to other loops has come back.
+ * One connection of a probe export. It is served on one loop of the export; the main loop makes it, may tell
+ * it to end, and frees it when everything that was sent to other loops has come back.
  */
 #include "probe.h"
 
@@ -240,7 +240,8 @@ static void nop_done(struct outport_uring_completion* nop, int32_t result, uint3
     open_queue(CONTAINER(nop, struct probe_connection, nop));
 }
 
-/* A raw entry that does nothing first, where the host lends them: opcode 0 is IORING_OP_NOP, and entries are zeroed. */
+/* A raw entry that does nothing first, where the host lends them: opcode 0 is IORING_OP_NOP, and entries are
+ * zeroed. */
 static void on_begin(struct outport_loop_op* op, int32_t result) {
     struct probe_connection* c = CONTAINER(op, struct probe_connection, begin);
     void* entry = NULL;

@@ -94,8 +94,8 @@ static void start(void* state, struct outport_done* done) {
     }
     e->listening.struct_size = sizeof e->listening;
     e->listening.complete = listening;
-    probe.net->listen(probe.host, probe.values->member(e->args->options, "socket", 6), 0, &events, e, &e->listener,
-                      &e->listening);
+    probe.net->listen(probe.host, probe.values->member(e->args->options, "socket", 6), 0, &events, e,
+                      &e->listener, &e->listening);
 }
 
 /* ---- stop */

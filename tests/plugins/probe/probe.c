@@ -139,8 +139,8 @@ static void block(struct outport_qmp_call* call, void* data) {
     self->job.what = "a test's job";
     self->call = call;
     ++pending;
-    int32_t status = probe.blocking->submit(probe.host, probe.loop->main_loop(probe.host), OUTPORT_BLOCKING_CONTROL,
-                                            &self->job, call->error);
+    int32_t status = probe.blocking->submit(probe.host, probe.loop->main_loop(probe.host),
+                                            OUTPORT_BLOCKING_CONTROL, &self->job, call->error);
     if (status != OUTPORT_OK) {
         --pending;
         free(self);
@@ -172,7 +172,7 @@ static void greeting(struct outport_qmp_call* call, void* data) {
     struct org_outport_ProbeGreeting args;
     (void)data;
     if (org_outport_ProbeGreeting_read(probe.values, call->arguments, &args))
-        probe.log->write(probe.host, OUTPORT_LOG_INFO, args.text.data, args.text.length);
+        probe.log->write(probe.host, OUTPORT_LOG_WARNING, args.text.data, args.text.length);
     call->complete(call, OUTPORT_OK);
 }
 
@@ -215,16 +215,19 @@ static bool take_tables(const struct outport_host* host) {
     probe.threads = host->get_extension(host, OUTPORT_THREAD_CHECK_ID);
     probe.uring = host->get_extension(host, OUTPORT_URING_ID);
     probe.values = host->get_extension(host, OUTPORT_VALUES_ID);
-    return probe.block && probe.blocking && probe.exports && probe.log && probe.loop && probe.net && probe.qmp &&
-           probe.threads && probe.values && !host->get_extension(host, "outport.no-such-thing/1");
+    return probe.block && probe.blocking && probe.exports && probe.log && probe.loop && probe.net &&
+           probe.qmp && probe.threads && probe.values &&
+           !host->get_extension(host, "outport.no-such-thing/1");
 }
 
 static int32_t init(const struct outport_host* host, struct outport_error* error) {
     static const struct {
         const char* name;
         outport_qmp_handler handler;
-    } commands[] = {{"__org.outport_probe-echo", echo},       {"__org.outport_probe-hold", hold},
-                    {"__org.outport_probe-release", release}, {"__org.outport_probe-block", block},
+    } commands[] = {{"__org.outport_probe-echo", echo},
+                    {"__org.outport_probe-hold", hold},
+                    {"__org.outport_probe-release", release},
+                    {"__org.outport_probe-block", block},
                     {"__org.outport_probe-busy", set_busy}};
     if (!take_tables(host)) {
         probe_fail(error, "this host lacks an extension");
@@ -235,7 +238,7 @@ static int32_t init(const struct outport_host* host, struct outport_error* error
     for (size_t i = 0; i < sizeof commands / sizeof *commands && result == OUTPORT_OK; ++i)
         result = probe.qmp->add_command(host, commands[i].name, commands[i].handler, NULL, error);
     if (result == OUTPORT_OK)
-        result = probe.qmp->add_option(host, "probe-greeting", greeting, NULL, error);
+        result = probe.qmp->add_option(host, "__org.outport_probe-greeting", greeting, NULL, error);
     return result;
 }
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The test plugin "probe": an export over which a test pushes requests of the block interface, and commands that
- * use each extension of the SDK. Plain C11, built against an installed SDK and nothing else. All of it runs on the
- * main loop, but for the connections, each of which belongs to one loop of its export.
+ * The test plugin "probe": an export over which a test pushes requests of the block interface, and commands
+ * that use each extension of the SDK. Plain C11, built against an installed SDK and nothing else. All of it
+ * runs on the main loop, but for the connections, each of which belongs to one loop of its export.
  *
  * The export's protocol, little-endian, one request at a time for each connection:
- *   request  u32 op (of block.h; 0 asks for outport_block_info), u32 flags, u64 cookie, u64 offset, u64 length,
- *            then `length` bytes for a WRITE
- *   reply    u64 cookie, i32 result, u32 bytes that follow
+ *   request  u32 op (of block.h; 0 asks for outport_block_info), u32 flags, u64 cookie, u64 offset, u64
+ * length, then `length` bytes for a WRITE reply    u64 cookie, i32 result, u32 bytes that follow
  */
 #ifndef PROBE_H
 #define PROBE_H
@@ -92,7 +91,8 @@ struct probe_connection {
     unsigned char* buffer; /* PROBE_MAX_LENGTH */
 };
 
-/* Starts serving `fd` on `loop`. When it has ended, probe_connection_gone is called. All three on the main loop. */
+/* Starts serving `fd` on `loop`. When it has ended, probe_connection_gone is called. All three on the main
+ * loop. */
 bool probe_connection_open(struct probe_export* exported, struct outport_loop* loop, int fd);
 void probe_connection_kill(struct probe_connection* c);
 void probe_connection_gone(struct probe_export* exported);
