@@ -122,6 +122,7 @@ class HostFixture : public testing::Test, public qmp::Output {
     }
 
     void write(std::string line) override { heard_.push_back(std::move(line)); }
+    bool congested() const noexcept override { return false; }
     void want_input() override {}
 
     TempFolder folder_;

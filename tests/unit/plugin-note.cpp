@@ -5,6 +5,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -14,7 +15,6 @@ namespace outport::plugin {
 namespace {
 
 using test::fake;
-using test::TempFolder;
 
 Result<std::optional<Note>> read_file(const test::fs::path& path) {
     int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -24,8 +24,13 @@ Result<std::optional<Note>> read_file(const test::fs::path& path) {
     return note;
 }
 
-Result<std::optional<Note>> read_bytes(const TempFolder& folder, const std::string& bytes) {
-    return read_file(folder.write("x.so", bytes));
+// From memory: these are many.
+Result<std::optional<Note>> read_bytes(const std::string& bytes) {
+    int fd = ::memfd_create("note", MFD_CLOEXEC);
+    EXPECT_EQ(::write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    auto note = read_note(fd, "x.so");
+    ::close(fd);
+    return note;
 }
 
 std::string good_bytes() {
@@ -68,12 +73,11 @@ TEST(PluginNote, ReadsWhatThePluginSaysOfItself) {
 }
 
 TEST(PluginNote, OtherFilesAreNotOurs) {
-    TempFolder folder;
     for (std::string bytes : {std::string(),
                               std::string("\x7f"
                                           "ELF"),
                               std::string("text\n"), std::string(4096, '\0')}) {
-        auto note = read_bytes(folder, bytes);
+        auto note = read_bytes(bytes);
         ASSERT_TRUE(note) << note.error().message;
         EXPECT_FALSE(*note);
     }
@@ -86,69 +90,64 @@ TEST(PluginNote, OtherFilesAreNotOurs) {
 }
 
 TEST(PluginNote, OtherClassesAndByteOrdersAreNotOurs) {
-    TempFolder folder;
     auto bytes = good_bytes();
     bytes[EI_CLASS] = ELFCLASS32;
-    EXPECT_FALSE(*read_bytes(folder, bytes));
+    EXPECT_FALSE(*read_bytes(bytes));
     bytes = good_bytes();
     bytes[EI_DATA] = bytes[EI_DATA] == ELFDATA2LSB ? ELFDATA2MSB : ELFDATA2LSB;
-    EXPECT_FALSE(*read_bytes(folder, bytes));
+    EXPECT_FALSE(*read_bytes(bytes));
 }
 
 TEST(PluginNote, AnotherMachineIsNamed) {
-    TempFolder folder;
     auto bytes = good_bytes();
     put(bytes, offsetof(Elf64_Ehdr, e_machine), std::uint16_t{EM_SPARCV9});
-    auto note = read_bytes(folder, bytes);
+    auto note = read_bytes(bytes);
     ASSERT_FALSE(note);
     EXPECT_NE(note.error().message.find("is for another machine"), std::string::npos) << note.error().message;
 }
 
 TEST(PluginNote, OffsetsAndSizesBeyondTheFileAreRefused) {
-    TempFolder folder;
     auto at = note_segment(good_bytes());
     for (std::uint64_t offset : {std::uint64_t{1} << 40, UINT64_MAX, UINT64_MAX - 8}) {
         auto bytes = good_bytes();
         put(bytes, at + offsetof(Elf64_Phdr, p_offset), offset);
-        EXPECT_FALSE(read_bytes(folder, bytes)) << offset;
+        EXPECT_FALSE(read_bytes(bytes)) << offset;
     }
     for (std::uint64_t size : {std::uint64_t{1} << 40, UINT64_MAX, std::uint64_t{65537}}) {
         auto bytes = good_bytes();
         put(bytes, at + offsetof(Elf64_Phdr, p_filesz), size);
-        EXPECT_FALSE(read_bytes(folder, bytes)) << size;
+        EXPECT_FALSE(read_bytes(bytes)) << size;
     }
     for (std::uint64_t table : {std::uint64_t{1} << 40, UINT64_MAX - 56}) {
         auto bytes = good_bytes();
         put(bytes, offsetof(Elf64_Ehdr, e_phoff), table);
-        EXPECT_FALSE(read_bytes(folder, bytes)) << table;
+        EXPECT_FALSE(read_bytes(bytes)) << table;
     }
 }
 
 TEST(PluginNote, SizesInsideTheNoteAreChecked) {
-    TempFolder folder;
     auto name_at = good_bytes().find(std::string("Outport", 8));
     for (std::uint32_t size : {0u, 8u, 159u, 0x7fffffffu, 0xffffffffu}) {
         auto bytes = good_bytes();
         put(bytes, name_at - 8, size); // n_descsz
-        auto note = read_bytes(folder, bytes);
+        auto note = read_bytes(bytes);
         EXPECT_FALSE(note && *note) << size;
     }
     auto bytes = good_bytes();
     put(bytes, name_at - 12, std::uint32_t{0xfffffffc}); // n_namesz
-    auto note = read_bytes(folder, bytes);
+    auto note = read_bytes(bytes);
     EXPECT_FALSE(note && *note);
 }
 
 TEST(PluginNote, TextsMustEndAndBePrintable) {
-    TempFolder folder;
     auto desc_at = good_bytes().find(std::string("Outport", 8)) + 8;
     auto bytes = good_bytes();
     for (std::size_t i = 0; i < 48; ++i) // version, without a zero
         bytes[desc_at + 16 + 64 + i] = '9';
-    EXPECT_FALSE(read_bytes(folder, bytes));
+    EXPECT_FALSE(read_bytes(bytes));
     bytes = good_bytes();
     bytes[desc_at + 16 + 64] = '\n';
-    EXPECT_FALSE(read_bytes(folder, bytes));
+    EXPECT_FALSE(read_bytes(bytes));
     EXPECT_FALSE(read_file(fake("fake-bad-note")));
 }
 
@@ -159,17 +158,16 @@ TEST(PluginNote, OneNoteIsEnough) {
 }
 
 TEST(PluginNote, NoCutAndNoFlippedByteDoesHarm) {
-    TempFolder folder;
     auto good = good_bytes().substr(0, 4096);
     for (std::size_t length = 0; length <= good.size(); length += 17)
-        (void)read_bytes(folder, good.substr(0, length));
+        (void)read_bytes(good.substr(0, length));
     std::mt19937 random(1);
     auto whole = good_bytes();
     for (int i = 0; i < 500; ++i) {
         auto bytes = whole;
         for (int n = 0; n < 4; ++n)
             bytes[random() % 1024] = static_cast<char>(random());
-        (void)read_bytes(folder, bytes);
+        (void)read_bytes(bytes);
     }
 }
 
