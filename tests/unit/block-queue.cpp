@@ -214,10 +214,16 @@ TEST_F(Queues, NoAllocations) {
         };
         for (int i = 0; i < 20; ++i)
             round();
-        std::uint64_t before = allocations;
-        for (int i = 0; i < 50; ++i)
-            round();
-        EXPECT_EQ(allocations - before, 0u) << node;
+        // The blocking pool may still start a thread now and then, up to its bound; a request that allocates
+        // would do so in every series.
+        std::uint64_t least = UINT64_MAX;
+        for (int series = 0; series < 20 && least; ++series) {
+            std::uint64_t before = allocations;
+            for (int i = 0; i < 20; ++i)
+                round();
+            least = std::min(least, allocations - before);
+        }
+        EXPECT_EQ(least, 0u) << node;
     }
     std::uint64_t before = allocations;
     ::operator delete(::operator new(1));
