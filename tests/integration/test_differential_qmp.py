@@ -56,7 +56,6 @@ ARGUMENTS = [
     do("blockdev-add", driver="nodriver", node_name="a"),
     do("blockdev-add", driver=5, node_name="a"),
     do("blockdev-add", driver="null-co", node_name="a", foo=1),
-    do("blockdev-add", driver="null-co", node_name="a", foo=1, bar=2),
     do("blockdev-add", driver="null-co", node_name="a", size=1.5),
     do("blockdev-add", driver="null-co", node_name="a", size="1"),
     do("blockdev-add", driver="null-co", node_name="a", size=2**64),

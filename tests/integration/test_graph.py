@@ -14,14 +14,11 @@ class UnderLoad(NbdTest):
         image = self.image(size=2 * SIZE)
         running = self.new_daemon()
         running.start("--object", "iothread,id=t0", "--object", "iothread,id=t1",
-                      "--blockdev", f"file,node-name=n0,filename={image},discard=unmap",
-                      "--blockdev", "raw,node-name=lower,file=n0,size=" + str(SIZE),
-                      "--blockdev", f"raw,node-name=upper,file=n0,offset={SIZE},size={SIZE}",
-                      *running.nbd_args(),
-                      "--export", "nbd,id=e0,node-name=lower,name=lower,writable=on,iothread=t0",
-                      "--export", "nbd,id=e1,node-name=upper,name=upper,writable=on,iothread=t1")
-        loads = [self.stress(running.uri(name), "--connections", 8, "--shared", 2, "--seed", seed)
-                 for seed, name in enumerate(("lower", "upper"), 1)]
+                      "--blockdev", f"file,node-name=n0,filename={image},discard=unmap", *running.nbd_args(),
+                      "--export", "nbd,id=e0,node-name=n0,name=x0,writable=on,iothread=t0",
+                      "--export", "nbd,id=e1,node-name=n0,name=x1,writable=on,iothread=t1")
+        loads = [self.stress(running.uri(f"x{half}"), "--connections", 8, "--shared", 2, "--seed", half + 1,
+                             "--base", half * SIZE) for half in range(2)]
         return running, self.monitor(running), loads
 
     def end(self, running, loads):

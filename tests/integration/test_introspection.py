@@ -36,7 +36,7 @@ class Recorder(qmp.Qmp):
             Recorder.walk.use_command(command, arguments, returned)
         return returned
 
-    def wait_event(self, name, timeout=None, **data):
+    def wait_event(self, name, /, timeout=None, **data):
         event = super().wait_event(name, timeout, **data)
         Recorder.walk.use_event(event)
         return event

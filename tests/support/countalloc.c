@@ -2,6 +2,7 @@
 // A library to preload: counts what a process asks of the heap and of the address space, by kind, in a file named by
 // OUTPORT_COUNTALLOC that another process maps (or reads) at any time. Counts the daemon and its plugins alike, in
 // whatever language, since it stands in front of the C library. All of it may run in any thread.
+#undef _FILE_OFFSET_BITS // each name as it is called, not the one that it would be renamed to
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>

@@ -91,11 +91,26 @@ class Daemon:
         """Starts with these arguments (and a monitor), and waits until the monitor answers."""
         # The monitor comes last: once it listens, all that stands before it is done.
         command = self.wrapper + self.program + [str(a) for a in args] + (self.monitor_args() if monitor else [])
+        if self.flavour == "qemu" and monitor:
+            command += ["--pidfile", str(self.folder / f"{self.name}.pid")]
         with open(self.stderr_path, "ab") as err:
             self.process = subprocess.Popen(command, stdin=stdin, stdout=stdout or err, stderr=err, env=self.env)
         if monitor and wait:
             self.wait_socket(self.qmp_path)
+        if self.flavour == "qemu" and monitor and wait:
+            self.wait_options()
         return self
+
+    def wait_options(self):
+        """Until all options are done. A client that comes earlier may be greeted twice by qemu-storage-daemon."""
+        path = self.folder / f"{self.name}.pid"
+        deadline = time.monotonic() + SAFETY_SECONDS
+        while not (path.exists() and path.read_text().endswith("\n")):
+            if self.process.poll() is not None:
+                raise DaemonFailed(self.process.returncode, self.stderr())
+            if time.monotonic() > deadline:
+                raise TimeoutError("its pid file never came")
+            time.sleep(0.002)
 
     def wait_socket(self, path):
         """Waits until the unix socket listens. Asks the kernel: a connection just to see would be a client to it."""

@@ -17,7 +17,7 @@ namespace {
 struct Options {
     std::string command, uri, state, mode = "acked";
     unsigned connections = 64, shared = 8, depth = 16;
-    std::uint64_t region = 1 << 20, ops = 0, seed = 1;
+    std::uint64_t base = 0, region = 1 << 20, ops = 0, seed = 1;
     bool survive_loss = false, no_zeroes = false;
 };
 
@@ -102,13 +102,13 @@ void Stress::open() {
     std::vector<std::size_t> begins;
     for (unsigned i = 0; i <= o_.connections; ++i) {
         begins.push_back(slots_.size());
-        stress::cut_region(slots_, i * o_.region, o_.region, i);
+        stress::cut_region(slots_, o_.base + i * o_.region, o_.region, i);
     }
     begins.push_back(slots_.size());
     for (unsigned i = 0; i < o_.connections; ++i) {
         auto c = std::make_unique<Connection>();
         c->handle = open_handle(o_, i % 2 == 0);
-        if (nbd_get_size(c->handle) < std::int64_t((o_.connections + 1) * o_.region))
+        if (nbd_get_size(c->handle) < std::int64_t(o_.base + (o_.connections + 1) * o_.region))
             die("the export is too small");
         multi_ = nbd_can_multi_conn(c->handle) > 0;
         for (auto region : {i, o_.connections}) {
@@ -326,8 +326,8 @@ int verify(const Options& o) {
 Options parse_arguments(int argc, char** argv) {
     Options o;
     if (argc < 2)
-        die("usage: nbdstress run|verify --uri URI [--connections N] [--shared N] [--depth N] [--region BYTES] [--ops N] "
-            "[--seed N] [--state FILE] [--mode acked|durable] [--survive-loss] [--no-zeroes]; SIGTERM ends a run");
+        die("usage: nbdstress run|verify --uri URI [--connections N] [--shared N] [--depth N] [--region BYTES] [--base OFFSET] "
+            "[--ops N] [--seed N] [--state FILE] [--mode acked|durable] [--survive-loss] [--no-zeroes]; SIGTERM ends a run");
     o.command = argv[1];
     for (int i = 2; i < argc; ++i) {
         std::string key = argv[i];
@@ -356,6 +356,8 @@ Options parse_arguments(int argc, char** argv) {
             o.depth = unsigned(std::stoul(value));
         else if (key == "--region")
             o.region = std::stoull(value);
+        else if (key == "--base")
+            o.base = std::stoull(value);
         else if (key == "--ops")
             o.ops = std::stoull(value);
         else if (key == "--seed")

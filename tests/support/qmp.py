@@ -147,7 +147,7 @@ class Qmp:
         arguments.update({key.replace("_", "-"): value for key, value in named.items()})
         return self.finish(self.start(command, arguments), timeout)
 
-    def wait_event(self, name, timeout=None, **data):
+    def wait_event(self, name, /, timeout=None, **data):
         """Takes the first event of that name whose data holds these members out of the queue, waiting for it."""
         wanted = {key.replace("_", "-"): value for key, value in data.items()}
 
