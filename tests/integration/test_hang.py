@@ -75,7 +75,7 @@ class FileSystem(HangTest):
 
     def test_more_than_there_are_threads(self):
         """One monitor runs one command at a time, so each hanging open has a monitor of its own."""
-        fuse, folder = self.mount()
+        fuse, folder = self.mount("lookup")
         paths = [self.tmp / f"m{number}" for number in range(MANY)]
         extra = []
         for number, path in enumerate(paths):
@@ -85,8 +85,7 @@ class FileSystem(HangTest):
             other = self.enter(qmp.Qmp(path))
             other.start("blockdev-add", {"driver": "file", "node-name": f"s{number}",
                                          "filename": str(folder / f"f{number}")})
-        for _ in range(4):
-            self.assertTrue(fuse.stdout.readline().startswith("waiting"))
+        self.assertTrue(fuse.stdout.readline().startswith("waiting"))
         self.assert_alive(running)
         self.assert_ends(running)
 

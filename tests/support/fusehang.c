@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mounts a FUSE file system whose files never answer: a name is found and looks like a file of 1 MiB, but OPEN (or,
-// with "lookup", already LOOKUP) gets no reply. Speaks to /dev/fuse itself; needs root. Prints "ready" once mounted,
-// then "waiting NAME-OF-OPERATION" for each request that will hang; unmounts and ends when standard input closes.
+// Mounts a FUSE file system whose files never answer: a name is found and looks like a file of 1 MiB, but the OPEN that
+// follows (or, with "lookup", already the LOOKUP) gets no reply. Speaks to /dev/fuse itself; needs root. Prints "ready"
+// once mounted and "waiting" when a request hangs; unmounts and ends when standard input closes.
+//
+// A request that hangs is not even read: for one that the file system has taken, the kernel keeps the caller from dying
+// until there is an answer (fs/fuse/dev.c, request_wait_answer), so nothing could be asked of the caller's end.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,42 +34,32 @@ static struct fuse_attr attributes(uint64_t inode) {
     return a;
 }
 
-static void hang(const char* operation) {
-    printf("waiting %s\n", operation);
-    fflush(stdout);
-}
-
-static void serve(const struct fuse_in_header* in, int hang_at_lookup) {
+// Answers one request; true when what comes next is to hang.
+static bool serve(const struct fuse_in_header* in, bool hang_at_lookup) {
     switch (in->opcode) {
     case FUSE_INIT: {
         struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = 4096,
                                     .max_background = 64, .congestion_threshold = 48};
         reply(in->unique, 0, &out, sizeof out);
-        return;
+        return hang_at_lookup;
     }
     case FUSE_LOOKUP: {
-        if (hang_at_lookup) {
-            hang("lookup");
-            return;
-        }
         struct fuse_entry_out out = {.nodeid = 2, .entry_valid = 1000, .attr_valid = 1000, .attr = attributes(2)};
         reply(in->unique, 0, &out, sizeof out);
-        return;
+        return true;
     }
     case FUSE_GETATTR: {
         struct fuse_attr_out out = {.attr_valid = 1000, .attr = attributes(in->nodeid)};
         reply(in->unique, 0, &out, sizeof out);
-        return;
+        return false;
     }
-    case FUSE_OPEN:
-        hang("open");
-        return;
     case FUSE_FORGET:
     case FUSE_BATCH_FORGET:
-    case FUSE_INTERRUPT: // the caller is being killed; the kernel lets it go once it is told of EINTR, or at unmount
-        return;
+    case FUSE_INTERRUPT:
+        return false;
     default:
         reply(in->unique, -ENOSYS, NULL, 0);
+        return false;
     }
 }
 
@@ -85,17 +79,25 @@ int main(int argc, char** argv) {
     fflush(stdout);
     static _Alignas(8) char buffer[1 << 17];
     struct pollfd waits[2] = {{device, POLLIN, 0}, {STDIN_FILENO, POLLIN | POLLHUP, 0}};
+    bool hanging = false;
     while (poll(waits, 2, -1) > 0 || errno == EINTR) {
         if (waits[1].revents)
             break;
         if (!waits[0].revents)
             continue;
+        if (hanging) {
+            puts("waiting");
+            fflush(stdout);
+            waits[0].fd = -1; // it stays there
+            waits[0].revents = 0;
+            continue;
+        }
         ssize_t n = read(device, buffer, sizeof buffer);
         if (n < 0 && (errno == EINTR || errno == ENOENT || errno == EAGAIN))
             continue;
         if (n < 0)
             break;
-        serve((struct fuse_in_header*)buffer, argc > 2);
+        hanging = serve((struct fuse_in_header*)buffer, argc > 2);
     }
     umount2(argv[1], MNT_DETACH);
     close(device); // ends the connection: every hanging call returns with an error
