@@ -227,13 +227,13 @@ void Connection::send() noexcept {
         send_wanted_ = true;
         return;
     }
-    const auto pieces = output_.pieces();
+    const auto [pieces, length] = output_.next(kSendQuantum);
     sqe->fd = fd_;
     sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
     if (pieces.size() == 1) {
         sqe->opcode = IORING_OP_SEND;
         sqe->addr = pieces[0].base;
-        sqe->len = std::uint32_t(pieces[0].length);
+        sqe->len = std::uint32_t(length);
     } else {
         message_.msg_iov = reinterpret_cast<iovec*>(pieces.data());
         message_.msg_iovlen = pieces.size();

@@ -66,6 +66,14 @@ void Output::add_data(InFlight& request, bool structured) noexcept {
     buffers_ = buffer;
 }
 
+Output::Step Output::next(std::uint64_t most) noexcept {
+    std::uint32_t end = first_ + 1;
+    std::uint64_t total = pieces_[first_].length;
+    while (end < count_ && pieces_[end].length <= most - std::min(total, most))
+        total += pieces_[end++].length;
+    return {{pieces_ + first_, end - first_}, std::min(total, most)};
+}
+
 void Output::sent(std::uint64_t bytes) noexcept {
     assert(bytes <= bytes_);
     bytes_ -= bytes;

@@ -22,8 +22,13 @@ class Output {
     // the output's; the request itself is not needed any longer.
     bool add(InFlight& request, bool structured) noexcept;
 
-    // What is still to be sent. Valid until sent() or clear().
-    std::span<outport_iovec> pieces() noexcept { return {pieces_ + first_, count_ - first_}; }
+    // What is still to be sent, up to `most` bytes of it: whole pieces, or a part of a single one. Valid
+    // until sent() or clear().
+    struct Step {
+        std::span<outport_iovec> pieces;
+        std::uint64_t length; // of the piece, if it is one
+    };
+    Step next(std::uint64_t most) noexcept;
     std::uint64_t bytes() const noexcept { return bytes_; }
 
     // So much of it went out. When all did, the buffers go back to the pool.

@@ -173,13 +173,18 @@ TEST(NbdBuffers, Alignment) {
     }
 }
 
-std::string drain(Output& output, std::size_t step) {
+// Sends at most `most` bytes at once, of which the kernel takes `step`.
+std::string drain(Output& output, std::size_t step, std::uint64_t most = UINT64_MAX) {
     std::string out;
     while (!output.empty()) {
         std::string whole;
-        for (auto& piece : output.pieces())
+        const auto [pieces, length] = output.next(most);
+        for (auto& piece : pieces)
             whole.append(reinterpret_cast<const char*>(piece.base), piece.length);
-        EXPECT_EQ(whole.size(), output.bytes());
+        EXPECT_TRUE(pieces.size() == 1 || whole.size() == length);
+        EXPECT_LE(length, most);
+        EXPECT_LE(length, output.bytes());
+        whole.resize(length);
         out += whole.substr(0, step);
         output.sent(std::min(step, whole.size()));
     }
@@ -217,12 +222,24 @@ TEST_F(NbdOutput, SimpleReplies) {
     EXPECT_TRUE(output.add(read(0x0807060504030201, "data"), false));
     EXPECT_TRUE(output.add(head(Command::Write, 0), false));
     EXPECT_TRUE(output.add(head(Command::Write, kENOSPC, "no"), false));
-    EXPECT_EQ(output.pieces().size(), 2u); // head and data are one piece, and so are heads beside each other
+    EXPECT_EQ(output.next(UINT64_MAX).pieces.size(),
+              2u); // head and data are one piece, and so are heads beside each other
     EXPECT_EQ(drain(output, 7), "\x67\x44\x66\x98\0\0\0\0\1\2\3\4\5\6\7\x08"
                                 "data"
                                 "\x67\x44\x66\x98\0\0\0\0\1\2\3\4\5\6\7\x08"
                                 "\x67\x44\x66\x98\0\0\0\x1c\1\2\3\4\5\6\7\x08"s);
     EXPECT_EQ(pool.in_use(), 0u);
+}
+
+TEST_F(NbdOutput, SendsInBoundedSteps) {
+    for (std::uint64_t most : {1u, 15u, 16u, 17u, 40u, 100u, 5000u}) {
+        for (int i = 0; i < 3; ++i) {
+            EXPECT_TRUE(output.add(read(1, "payload"), false));
+            EXPECT_TRUE(output.add(head(Command::Write, 0), false));
+        }
+        EXPECT_EQ(output.bytes(), 3u * (16 + 7 + 16));
+        EXPECT_EQ(drain(output, 1000, most).size(), 3u * (16 + 7 + 16));
+    }
 }
 
 TEST_F(NbdOutput, StructuredReplies) {
