@@ -114,11 +114,9 @@ void Daemon::end_loop(std::uint64_t deadline, std::vector<std::string>& left) {
     parts_->loop->stop();
     parts_->loop_ended = true;
     const std::uint64_t now = loop::now_ns();
-    // What hangs will not come back, and whoever waits for it holds the loop.
-    const std::uint64_t longest = parts_->pool->stuck().empty() ? 5 * kSecond : kSecond / 10;
-    if (std::size_t count = parts_->loop->run(deadline > now ? std::min(deadline - now, longest) : 0))
+    // All that matters has ended by now. A blocking job that hangs holds the loop, and is not waited for.
+    if (std::size_t count = parts_->loop->run(deadline > now ? std::min(deadline - now, kSecond / 2) : 0))
         left.push_back(cat(count, " operations of the main loop"));
-    // A job that hangs is not waited for.
     for (const std::string& job : parts_->pool->shutdown(kSecond / 10))
         left.push_back(cat("job: ", job));
 }
