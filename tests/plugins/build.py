@@ -7,6 +7,7 @@ usage: build.py SOURCE_FOLDER BUILD_FOLDER OUTPUT_FOLDER STAMP COMPILER…
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,13 @@ class Sdk:
         prefix = next(line for line in self.file.read_text().splitlines() if line.startswith("prefix="))
         self.prefix = str(stage) + prefix.removeprefix("prefix=")
 
+    def check_abi(self):
+        """The pkg-config file says the version that the headers say."""
+        text = (Path(self.prefix) / "include/outport/abi.h").read_text(encoding="utf-8")
+        numbers = [re.search(rf"#define OUTPORT_ABI_{part} (\d+)u", text)[1] for part in ("MAJOR", "MINOR")]
+        if self.variable("abi") != [".".join(numbers)]:
+            sys.exit(f"outport-sdk.pc says ABI {self.variable('abi')}, abi.h says {numbers}")
+
     def ask(self, *question):
         environment = dict(os.environ, PKG_CONFIG_PATH=str(self.file.parent))
         command = ["pkg-config", f"--define-variable=prefix={self.prefix}", *question, "outport-sdk"]
@@ -117,6 +125,7 @@ def main():
     compiler = sys.argv[5:]
     output.mkdir(parents=True, exist_ok=True)
     sdk = Sdk(build.resolve(), str(output.resolve() / "sdk"))
+    sdk.check_abi()
     build_probe(sdk, compiler, source, output.resolve())
     build_fakes(sdk, compiler, source, output.resolve())
     (output / "list.json").write_text(json.dumps(sorted(FAKES)), encoding="utf-8")

@@ -84,7 +84,11 @@ static int32_t idle(struct outport_error* error) {
     the_host->set_error(error, "a server of its own", 19, NULL, 0);
     return OUTPORT_BUSY;
 }
-static const struct outport_status status = {.struct_size = sizeof status, .idle = idle};
+static int32_t usable(struct outport_error* error) {
+    the_host->set_error(error, "there is no such device here", 28, NULL, 0);
+    return OUTPORT_UNSUPPORTED;
+}
+static const struct outport_status status = {.struct_size = sizeof status, .usable = usable, .idle = idle};
 #endif
 
 #ifdef FAKE_SCRIPTED

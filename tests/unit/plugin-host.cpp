@@ -146,6 +146,7 @@ TEST_F(PluginHostTest, APluginInUseStays) {
     add_fake("fake-type-good");
     ASSERT_EQ(load("fake-busy"), "");
     EXPECT_EQ(unload("fake-busy"), "Plugin 'fake-busy' is in use by a server of its own");
+    EXPECT_EQ(member("fake-busy", "unusable"), "there is no such device here");
     ASSERT_EQ(load("fake-type-good"), "");
     auto type = host_->export_type("__org.outport_fake-type-good");
     ASSERT_NE(type.table, nullptr);
