@@ -9,6 +9,11 @@ namespace {
 
 using sdk::cat;
 
+std::string hex(std::uint32_t number) {
+    char digits[8];
+    return {digits, std::to_chars(digits, digits + sizeof digits, number, 16).ptr};
+}
+
 // What each command is checked for.
 struct Rules {
     bool known;
@@ -53,12 +58,6 @@ Verdict validate(const WireRequest& request, const Session& session) noexcept {
         return {Fault::Type, kEINVAL, false};
     if (request.command() == Command::Disconnect)
         return {};
-    if (request.command() == Command::BlockStatus) {
-        if (!session.base_allocation)
-            return {Fault::NoContext, kEINVAL, false};
-        if (request.length == 0)
-            return {Fault::EmptyStatus, kEINVAL, false};
-    }
     if (rules.bounded && request.length > kMaxPayload) {
         // EOVERFLOW is for clients that know of structured replies, or of a largest payload without one.
         const bool plain_read = request.command() == Command::Read && !session.structured;
@@ -70,6 +69,12 @@ Verdict validate(const WireRequest& request, const Session& session) noexcept {
         return {Fault::PastEnd, rules.past_end, false};
     if (request.flags & ~allowed_flags(request, rules, session))
         return {Fault::Flags, kEINVAL, false};
+    if (request.command() == Command::BlockStatus) {
+        if (!session.base_allocation)
+            return {Fault::NoContext, kEINVAL, false};
+        if (request.length == 0)
+            return {Fault::EmptyStatus, kEINVAL, false};
+    }
     return {};
 }
 
@@ -78,7 +83,7 @@ std::string describe(Fault fault, const WireRequest& request, const Session& ses
     case Fault::None:
         break;
     case Fault::Magic:
-        return cat("invalid magic (got ", request.magic, ")");
+        return cat("invalid magic (got 0x", hex(request.magic), ", expected 0x", hex(kRequestMagic), ")");
     case Fault::Type:
         return cat("invalid request type (", request.type, ") received");
     case Fault::TooLong:
@@ -88,12 +93,9 @@ std::string describe(Fault fault, const WireRequest& request, const Session& ses
     case Fault::PastEnd:
         return cat("operation past EOF; From: ", request.offset, ", Len: ", request.length,
                    ", Size: ", session.size);
-    case Fault::Flags: {
-        char digits[8];
-        auto end = std::to_chars(digits, digits + sizeof digits, request.flags, 16).ptr;
+    case Fault::Flags:
         return cat("unsupported flags for command ", command_name(request.type), " (got 0x",
-                   std::string_view(digits, end), ")");
-    }
+                   hex(request.flags), ")");
     case Fault::NoContext:
         return "CMD_BLOCK_STATUS not negotiated";
     case Fault::EmptyStatus:

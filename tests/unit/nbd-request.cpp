@@ -57,6 +57,8 @@ TEST(NbdRequest, MagicIsFatal) {
     auto request = make(Command::Read, 0, 1);
     request.magic ^= 1;
     expect_fault(request, kWritable, Fault::Magic, kEINVAL, true);
+    EXPECT_EQ(describe(Fault::Magic, request, kWritable),
+              "invalid magic (got 0x25609512, expected 0x25609513)");
 }
 
 TEST(NbdRequest, UnknownCommand) {
@@ -107,6 +109,7 @@ TEST(NbdRequest, Flags) {
 TEST(NbdRequest, Status) {
     expect_fault(make(Command::BlockStatus, 0, 1), kSimple, Fault::NoContext, kEINVAL);
     expect_fault(make(Command::BlockStatus, 0, 0), kWritable, Fault::EmptyStatus, kEINVAL);
+    expect_fault(make(Command::BlockStatus, 0, 1, 2), kSimple, Fault::Flags, kEINVAL); // looked at first
 }
 
 TEST(NbdErrors, Table) {
