@@ -134,6 +134,11 @@ Result<std::optional<Note>> from_segments(const File& file, const Elf64_Ehdr& he
     }
     if (found.empty())
         return std::nullopt;
+    // What is mapped beyond the end of a file that was cut off is SIGBUS in the middle of dlopen.
+    for (const auto& segment : segments)
+        if (segment.p_type == PT_LOAD &&
+            (segment.p_offset > file.size || segment.p_filesz > file.size - segment.p_offset))
+            return damaged(path, "it is cut off");
     if (bad || found.size() > 1)
         return damaged(path, bad ? "its Outport note is malformed" : "it has more than one Outport note");
     return std::move(found.front());

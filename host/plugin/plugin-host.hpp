@@ -67,7 +67,8 @@ class PluginHost {
     // folders and fails is logged and listed; what was named and fails is the error.
     Result<> load_all(const std::vector<std::string>& named);
 
-    // plugin-load and plugin-unload. `name` may be a path only where the configuration says so.
+    // plugin-load and plugin-unload. `name` may be a path only where the configuration says so. Reads local
+    // files and runs the plugin's init or fini on the main loop: the one place where that may wait.
     Result<> load(std::string_view name);
     Result<> unload(std::string_view name);
     // query-plugins, by name.

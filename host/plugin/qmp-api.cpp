@@ -95,7 +95,7 @@ void run_handler(Plugin& plugin, OptionHandler handler, qmp::CallPtr from) {
 }
 
 void send_answers(Plugin& plugin) {
-    if (!plugin.answered.empty() && plugin.departing == 0)
+    if (!plugin.answered.empty())
         plugin.context.main_loop->make_ready(plugin.answer_task);
 }
 
