@@ -25,16 +25,7 @@ TEST_F(NetTest, ClientsComeIn) {
 }
 
 TEST_F(NetTest, TcpClientsAreNotDelayed) {
-    std::uint16_t port = 0;
-    {
-        const std::atomic<bool> cancelled{false};
-        auto probe = open_sockets(InetAddress{.host = "127.0.0.1", .port = "0"}, {}, cancelled);
-        sockaddr_in name{};
-        socklen_t length = sizeof name;
-        getsockname(probe->front().fd, reinterpret_cast<sockaddr*>(&name), &length);
-        port = ntohs(name.sin_port);
-        close_sockets(*probe);
-    }
+    std::uint16_t port = free_port();
     ASSERT_TRUE(listen(InetAddress{.host = "127.0.0.1", .port = std::to_string(port)}));
     int client = connect_inet(port);
     ASSERT_GE(client, 0);
@@ -100,6 +91,39 @@ TEST_F(NetTest, PausedFromInsideTheCallback) {
     EXPECT_EQ(accepted_.size(), 1u);
     ::close(one);
     ::close(two);
+    close();
+}
+
+// Clients of both families in one turn: the first one's callback pauses, the second one is in already.
+TEST_F(NetTest, AClientThatCameInTheTurnOfThePauseIsKept) {
+    std::uint16_t port = free_port();
+    std::optional<Result<>> word;
+    listener_ = Listener::open(
+        *net_, InetAddress{.host = "localhost", .port = std::to_string(port)}, 16,
+        [this](int fd) {
+            accepted_.push_back(fd);
+            listener_->pause(true);
+        },
+        [&word](Result<> result) { word = std::move(result); });
+    run_until([&] { return word.has_value(); });
+    ASSERT_TRUE(*word);
+    loop_->run_once(false);
+    int four = connect_inet(port), six = connect_inet6(port);
+    if (six < 0) {
+        ::close(four);
+        close();
+        GTEST_SKIP() << "no IPv6 here";
+    }
+    for (int i = 0; i < 20; ++i)
+        loop_->run_once(false);
+    ASSERT_EQ(accepted_.size(), 1u);
+    listener_->pause(false);
+    run_until([&] { return accepted_.size() == 2; });
+    for (int client : {four, six}) { // neither was closed
+        char got = 0;
+        EXPECT_EQ(recv(client, &got, 1, MSG_DONTWAIT), -1);
+        ::close(client);
+    }
     close();
 }
 

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -98,6 +99,29 @@ inline int connect_inet(std::uint16_t port) {
         return fd;
     ::close(fd);
     return -1;
+}
+
+inline int connect_inet6(std::uint16_t port) {
+    sockaddr_in6 name{};
+    name.sin6_family = AF_INET6;
+    name.sin6_port = htons(port);
+    name.sin6_addr = in6addr_loopback;
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0)
+        return fd;
+    ::close(fd);
+    return -1;
+}
+
+// One that nobody listens on just now.
+inline std::uint16_t free_port() {
+    const std::atomic<bool> cancelled{false};
+    auto probe = open_sockets(InetAddress{.host = "127.0.0.1", .port = "0"}, {}, cancelled);
+    sockaddr_in name{};
+    socklen_t length = sizeof name;
+    getsockname(probe->front().fd, reinterpret_cast<sockaddr*>(&name), &length);
+    close_sockets(*probe);
+    return ntohs(name.sin_port);
 }
 
 } // namespace outport::net
