@@ -34,7 +34,7 @@ class Connection {
   private:
     friend class Shard;
     static constexpr std::uint32_t kMostInFlight = 128;
-    static constexpr std::uint64_t kSendQuantum = 128u << 10; // bytes in one turn, so that others get theirs
+    static constexpr std::uint64_t kSendQuantum = 192u << 10; // bytes in one turn, so that others get theirs
     static constexpr std::uint32_t kEager = 31;
     static constexpr std::uint64_t kMostBytes = 64u << 20; // of payload in flight
 
