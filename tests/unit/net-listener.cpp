@@ -99,7 +99,7 @@ TEST_F(NetTest, AClientThatCameInTheTurnOfThePauseIsKept) {
     std::uint16_t port = free_port();
     std::optional<Result<>> word;
     listener_ = Listener::open(
-        *net_, InetAddress{.host = "localhost", .port = std::to_string(port)}, 16,
+        *net_, InetAddress{.host = "", .port = std::to_string(port)}, 16,
         [this](int fd) {
             accepted_.push_back(fd);
             listener_->pause(true);
