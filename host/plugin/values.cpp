@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include <cmath>
 #include <iterator>
 
 namespace json = boost::json;
@@ -13,6 +14,8 @@ void outport_writer::mistake(const char* what) {
 }
 
 void outport_writer::put(json::value value) {
+    if (value.is_double() && !std::isfinite(value.get_double()))
+        return mistake("a number that is not finite");
     if (open_.empty()) {
         if (result_)
             return mistake("a second value after the first was complete");
@@ -172,6 +175,7 @@ constexpr outport_values_api kTable{
     .begin_object = [](outport_writer* w) noexcept { w->begin(json::object{}); },
     .begin_array = [](outport_writer* w) noexcept { w->begin(json::array{}); },
     .end = [](outport_writer* w) noexcept { w->end(); },
+    .put_number = [](outport_writer* w, double value) noexcept { w->put(value); },
 };
 
 } // namespace

@@ -186,9 +186,9 @@ class Commands(ProbeTest):
     def test_answers(self):
         _, client = self.start()
         text = "Grüße, \"Welt\" \u0001"
-        answer = {"text": text, "length": len(text.encode())}
+        answer = {"text": text, "length": len(text.encode()), "delay": 0}
         self.assertEqual(client.cmd("__org.outport_probe-echo", {"text": text}), answer)
-        self.assertEqual(client.cmd("__org.outport_probe-echo", {"text": text, "delay-ms": 1}), answer)
+        self.assertEqual(client.cmd("__org.outport_probe-echo", {"text": text, "delay-ms": 1}), answer | {"delay": 0.001})
         self.assertEqual(client.cmd("__org.outport_probe-block"), {})
         self.assert_qmp_error("nothing is held", client, "__org.outport_probe-release")
         self.assert_qmp_error("Parameter 'text' is missing", client, "__org.outport_probe-echo")

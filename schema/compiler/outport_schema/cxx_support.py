@@ -110,6 +110,10 @@ template <std::same_as<bool> T> void write(Api api, outport_writer* writer, T va
     api->put_bool(writer, value);
 }
 
+template <std::floating_point T> void write(Api api, outport_writer* writer, T value) {
+    api->put_number(writer, value);
+}
+
 [[maybe_unused]] void write(Api api, outport_writer* writer, std::nullptr_t) { api->put_null(writer); }
 
 template <std::integral T>

@@ -96,8 +96,10 @@ struct outport_values_api {
     void (*begin_array)(struct outport_writer* writer) OUTPORT_NOEXCEPT;
     /* [main] [any-state] [nonblocking] Repeat: any. Closes what was opened last. Owner: as put_null. */
     void (*end)(struct outport_writer* writer) OUTPORT_NOEXCEPT;
+    /* [main] [any-state] [nonblocking] Repeat: any. As put_null; a finite number. Owner: as put_null. */
+    void (*put_number)(struct outport_writer* writer, double value) OUTPORT_NOEXCEPT;
 };
-OUTPORT_STATIC_ASSERT(sizeof(struct outport_values_api) == 160, "append only");
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_values_api) == 168, "append only");
 
 OUTPORT_END_DECLS
 

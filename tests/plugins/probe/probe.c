@@ -44,6 +44,8 @@ static void echo_answer(struct outport_qmp_call* call, const struct OrgOutportPr
     v->put_string(call->result, args->text.data, args->text.length);
     member(call->result, args->wrong ? "size" : "length");
     v->put_int(call->result, (int64_t)args->text.length);
+    member(call->result, "delay");
+    v->put_number(call->result, args->delay_ms / 1000.0);
     v->end(call->result);
     call->complete(call, OUTPORT_OK);
 }

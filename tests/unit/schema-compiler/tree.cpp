@@ -72,6 +72,9 @@ void put_bool(outport_writer* writer, int32_t value) noexcept {
 void put_int(outport_writer* writer, int64_t value) noexcept {
     put(writer, std::to_string(value));
 }
+void put_number(outport_writer* writer, double value) noexcept {
+    put(writer, std::to_string(value));
+}
 void put_uint(outport_writer* writer, uint64_t value) noexcept {
     put(writer, std::to_string(value));
 }
@@ -119,6 +122,7 @@ const outport_values_api* api() {
         .begin_object = begin_object,
         .begin_array = begin_array,
         .end = end,
+        .put_number = put_number,
     };
     return &table;
 }

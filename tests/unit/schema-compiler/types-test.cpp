@@ -215,10 +215,12 @@ TEST(Writing, GivesEveryMemberThatIsThere) {
     report.refs = {{std::make_shared<const types::Node>()}};
     report.node = {};
     report.scalar = types::Scalar{nullptr};
+    report.numbers.real = 1.5;
     writer.text.clear();
     write(api(), &writer, report);
     EXPECT_EQ(writer.text,
-              R"({"numbers":{"small":-1,"large":18446744073709551615,"yes":true},"colour":"dark-blue",)"
+              R"({"numbers":{"small":-1,"large":18446744073709551615,"yes":true,"real":1.500000},)"
+              R"("colour":"dark-blue",)"
               R"("refs":[{"kind":"leaf"}],"node":{"kind":"leaf"},"scalar":null})");
 }
 
