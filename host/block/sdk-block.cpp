@@ -5,6 +5,7 @@
 #include "host/block/root.hpp"
 #include "host/block/seat.hpp"
 
+#include <algorithm>
 #include <new>
 
 namespace outport::block {
@@ -15,12 +16,24 @@ void get_info(outport_export* handle, outport_block_info* info) noexcept {
     handle->root->info(*info);
 }
 
+// Whether `notices` asks for one that this host has not: who asks relies on being told.
+bool has_unknown(const outport_block_notices* notices) noexcept {
+    if (!notices || notices->struct_size <= sizeof *notices)
+        return false;
+    auto* bytes = reinterpret_cast<const unsigned char*>(notices);
+    return std::any_of(bytes + sizeof *notices, bytes + notices->struct_size, [](auto b) { return b != 0; });
+}
+
 std::int32_t queue_open(outport_export* handle, outport_loop* loop, const outport_block_notices* notices,
                         void* data, outport_block_queue** queue, outport_error* error) noexcept {
     Seat* seat = handle->root->seat(*sdk::to_loop(loop));
     if (!seat) {
         sdk::put_error(error, "A block queue was asked for on a loop that is not one of the export's");
         return OUTPORT_INVALID;
+    }
+    if (has_unknown(notices)) {
+        sdk::put_error(error, "A block queue was asked for with a notice that this host does not have");
+        return OUTPORT_UNSUPPORTED;
     }
     auto* opened = new (std::nothrow) Queue(*seat, notices, data);
     if (!opened) {

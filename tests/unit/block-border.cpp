@@ -49,6 +49,25 @@ TEST_F(Border, InfoWritesNoMoreThanThePluginKnows) {
     EXPECT_EQ(info.struct_size, 16u);
 }
 
+TEST_F(Border, ANoticeThatTheHostHasNotIsRefused) {
+    struct Newer {
+        outport_block_notices known{};
+        void (*of_a_later_minor)(void*) = nullptr;
+    } notices;
+    notices.known.struct_size = sizeof notices;
+    open(*roots_.front(), &notices.known); // null: not asked for
+    notices.of_a_later_minor = [](void*) {};
+    outport_export handle;
+    handle.root = roots_.front();
+    outport_block_queue* queue = nullptr;
+    outport_error why;
+    EXPECT_EQ(
+        block_api().queue_open(&handle, sdk::to_handle(loop_.get()), &notices.known, nullptr, &queue, &why),
+        OUTPORT_UNSUPPORTED);
+    EXPECT_EQ(queue, nullptr);
+    EXPECT_NE(why.message, "");
+}
+
 TEST_F(Border, LengthZeroSucceeds) {
     for (std::uint32_t op : {OUTPORT_BLOCK_READ, OUTPORT_BLOCK_WRITE, OUTPORT_BLOCK_DISCARD,
                              OUTPORT_BLOCK_WRITE_ZEROES, OUTPORT_BLOCK_CACHE, OUTPORT_BLOCK_STATUS})

@@ -15,7 +15,11 @@
  * to length, and reserved bytes that are not zero. Any offset, length and buffer alignment will do; what does
  * not fit the node is split or bounced by the host. A request succeeds whole or fails, it is never short: the
  * result is 0 or a negative errno. Requests in flight have no order among themselves; a flush covers what was
- * completed before it was submitted. A write to an export that is not writable completes with -EROFS.
+ * completed before it was submitted. What would change the node (WRITE, DISCARD, WRITE_ZEROES, RESIZE)
+ * completes with -EROFS when the export is not writable.
+ *
+ * The host parks requests while the graph changes, and may do so in every state: a stop that waits for
+ * requests waits for that too, and cancels them if it is in a hurry.
  */
 #ifndef OUTPORT_BLOCK_H
 #define OUTPORT_BLOCK_H
@@ -62,22 +66,23 @@ struct outport_block_request {
     uint64_t length;
     const struct outport_iovec* iov; /* with READ and WRITE; its lengths add up to `length` */
     uint32_t iov_count;
-    uint32_t
-        extent_count; /* with STATUS: in, the capacity of `extents`, at least 1; out, how many are filled */
+    uint32_t extent_count; /* with STATUS and ALLOCATED_SIZE: in, the capacity of `extents`, at least 1; with
+                              STATUS, when it succeeds, out: how many are filled, 0 only for length 0 */
     struct outport_extent*
         extents; /* they start at offset, cover at least one byte, may cover less than asked, never more */
 
-    /* [loop] [running] [draining] [nonblocking] Repeat: once for each submit. `result` is 0 or a negative
-     * errno. Owner: the request, its iovecs, buffers and extents, lent since submit, are the plugin's again.
-     */
+    /* [loop] [starting] [running] [draining] [nonblocking] Repeat: once for each submit. `result` is 0 or a
+     * negative errno. Owner: the request, its iovecs, buffers and extents, lent since submit, are the
+     * plugin's again, which may submit it anew or free it here. */
     void (*complete)(struct outport_block_request* request, int32_t result) OUTPORT_NOEXCEPT;
 
-    uint8_t reserved[16]; /* zero */
-                          /* the host's state follows */
+    uint8_t reserved[16]; /* zero; for operations and flags to come */
+                          /* the host's state follows, from the next multiple of 16 on */
 };
 OUTPORT_STATIC_ASSERT(offsetof(struct outport_block_request, iov) == 24, "fixed for revision 1");
 OUTPORT_STATIC_ASSERT(offsetof(struct outport_block_request, extents) == 40, "fixed for revision 1");
 OUTPORT_STATIC_ASSERT(offsetof(struct outport_block_request, complete) == 48, "fixed for revision 1");
+OUTPORT_STATIC_ASSERT(offsetof(struct outport_block_request, reserved) == 56, "fixed for revision 1");
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_request) == 72, "fixed for revision 1");
 
 /* outport_block_info.flags */
@@ -88,9 +93,9 @@ OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_request) == 72, "fixed for rev
 struct outport_block_info {
     uint32_t struct_size; /* written by the plugin */
     uint32_t flags;
-    uint64_t size; /* bytes */
-    uint32_t
-        request_size; /* bytes of a request with the host's state behind it; fixed for the life of a queue */
+    uint64_t size;         /* bytes */
+    uint32_t request_size; /* bytes of a request with the host's state behind it; fixed for the life of an
+                              export */
     uint32_t request_alignment; /* offsets and lengths that are multiples of it need no bounce; a power of
                                    two, 1 at least */
     uint32_t memory_alignment;  /* likewise for buffers */
@@ -101,7 +106,9 @@ struct outport_block_info {
 OUTPORT_STATIC_ASSERT(offsetof(struct outport_block_info, request_size) == 16, "pinned");
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_info) == 48, "append only");
 
-/* What a queue tells its owner; each may be null. In order with the completions of the queue's loop. */
+/* What a queue tells its owner; each may be null. In order with the completions of the queue's loop. Every
+ * queue is told, so ask for a notice on one queue only where once is enough. A queue with a notice that this
+ * host does not know is refused: whoever asks for one depends on it. */
 struct outport_block_notices {
     uint32_t struct_size;
     uint32_t reserved;
@@ -120,13 +127,16 @@ struct outport_block_api {
     uint32_t struct_size;
     uint32_t reserved;
 
-    /* [any] [created] [starting] [running] [nonblocking] Repeat: any. Concurrent: yes. The node behind the
-     * export, as of now. Owner: `info` is the plugin's, its struct_size set; no more than that is written. */
+    /* [any] [created] [starting] [running] [draining] [nonblocking] Repeat: any. Concurrent: yes. The node
+     * behind the export, as of now. Owner: `info` is the plugin's, its struct_size set; no more than that is
+     * written. */
     void (*get_info)(struct outport_export* handle, struct outport_block_info* info) OUTPORT_NOEXCEPT;
 
-    /* [loop] [starting] [running] [nonblocking] Repeat: any. A queue on `loop`, one of those of the export,
-     * called on that loop. `notices` may be null. Owner: `notices` is borrowed and copied; the queue is the
-     * plugin's until queue_close. Errors: OUTPORT_NO_MEMORY; OUTPORT_NOT_FOUND when the node is going. */
+    /* [loop] [starting] [running] [draining] [nonblocking] Repeat: any. A queue on `loop`, one of those of
+     * the export, called on that loop. `notices` and `error` may be null. Owner: `notices` is borrowed and
+     * copied; the queue is the plugin's until queue_close; *queue is set only with OUTPORT_OK. Errors:
+     * OUTPORT_NO_MEMORY; OUTPORT_INVALID when `loop` is none of the export's; OUTPORT_NOT_FOUND when the node
+     * is going; OUTPORT_UNSUPPORTED when `notices` has one that the host does not know. */
     int32_t (*queue_open)(struct outport_export* handle, struct outport_loop* loop,
                           const struct outport_block_notices* notices, void* data,
                           struct outport_block_queue** queue, struct outport_error* error) OUTPORT_NOEXCEPT;
@@ -135,13 +145,15 @@ struct outport_block_api {
      * Owner: `queue` ends here. */
     void (*queue_close)(struct outport_block_queue* queue) OUTPORT_NOEXCEPT;
 
-    /* [loop] [running] [draining] [nonblocking] Repeat: any. Never completes a request before it returns.
-     * Owner: the array is borrowed; each request, and all that it points to, is lent until its completion. */
+    /* [loop] [starting] [running] [draining] [nonblocking] Repeat: any. Never completes a request before it
+     * returns. Owner: the array is borrowed; each request, and all that it points to, is lent until its
+     * completion. */
     void (*submit)(struct outport_block_queue* queue, struct outport_block_request* const* requests,
                    uint32_t count) OUTPORT_NOEXCEPT;
 
-    /* [loop] [running] [draining] [nonblocking] Repeat: any. Best effort; the completion still comes, with
-     * -ECANCELED when it had an effect. Owner: `request` stays lent. */
+    /* [loop] [starting] [running] [draining] [nonblocking] Repeat: any. Best effort; the completion still
+     * comes, once and later, with -ECANCELED when this had an effect. Only for a request that is in flight on
+     * this queue. Owner: `request` stays lent. */
     void (*cancel)(struct outport_block_queue* queue, struct outport_block_request* request) OUTPORT_NOEXCEPT;
 };
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_api) == 48, "append only");
