@@ -62,13 +62,16 @@ void do_listen(const outport_host* host, const outport_value* address, std::uint
     int backlog = own.backlog ? static_cast<int>(own.backlog) : 128;
     auto* made = new ApiListener(host);
     *listener = reinterpret_cast<outport_listener*>(made);
-    made->listener =
-        Listener::open(*g_net, std::move(*parsed), backlog, accepted, [made, done](const Result<>& result) {
-            // After a cancelled listen there is still the close, which ends the handle.
-            if (!result && result.error().errno_value != Listener::kCancelled)
-                delete made;
-            complete(done, result);
-        });
+    made->listener = Listener::open(*g_net, std::move(*parsed), backlog, accepted,
+                                    [made, listener, done](const Result<>& result) {
+                                        // After a cancelled listen there is still the close, which ends the
+                                        // handle.
+                                        if (!result && result.error().errno_value != Listener::kCancelled) {
+                                            delete made;
+                                            *listener = nullptr;
+                                        }
+                                        complete(done, result);
+                                    });
 }
 
 void do_pause(outport_listener* listener, std::uint32_t paused) noexcept {

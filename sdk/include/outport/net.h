@@ -21,8 +21,8 @@ struct outport_listener_events {
     uint32_t backlog; /* of listen(2); 0 means 128 */
 
     /* [main] [any-state] [nonblocking] Repeat: for each connection, between listen's completion and close.
-     * `fd` is connected, non-blocking, close-on-exec, TCP_NODELAY set. Owner: `fd` is the plugin's to close.
-     * Required. */
+     * `fd` is connected, non-blocking, close-on-exec, TCP_NODELAY set; any loop may use it. Owner: `fd` is
+     * the plugin's to close. Required. */
     void (*accepted)(void* data, int32_t fd) OUTPORT_NOEXCEPT;
 };
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_listener_events) == 16, "append only");
@@ -33,8 +33,9 @@ struct outport_net_api {
 
     /* [main] [any-state] [nonblocking] Repeat: any. `address` is a value of type SocketAddress, or
      * SocketAddressLegacy when `legacy` is 1. `done` completes when it listens, or why it does not; then
-     * there is no listener. Owner: `address` must stay valid until then; `events` is borrowed and copied; the
-     * listener is the plugin's until its close completes. It is stored before `done` completes. */
+     * *listener is null, unless it was cancelled by close. Owner: `address` and `listener` stay valid until
+     * then; `events` is borrowed and copied; the listener is the plugin's until its close completes, and
+     * stored when this returns. */
     void (*listen)(const struct outport_host* host, const struct outport_value* address, uint32_t legacy,
                    const struct outport_listener_events* events, void* data,
                    struct outport_listener** listener, struct outport_net_done* done) OUTPORT_NOEXCEPT;
@@ -43,9 +44,9 @@ struct outport_net_api {
      * the listener stays the plugin's. */
     void (*pause)(struct outport_listener* listener, uint32_t paused) OUTPORT_NOEXCEPT;
 
-    /* [main] [any-state] [nonblocking] Repeat: once. Closes the sockets and removes a unix socket's file;
-     * `accepted` is not called any more. Also right while listen has not completed: that then completes with
-     * OUTPORT_CANCELLED first. Owner: the listener ends when `done` completes. */
+    /* [main] [any-state] [nonblocking] Repeat: once for each listener. Closes the sockets and removes a unix
+     * socket's file; `accepted` is not called any more. Also right while listen has not completed: that then
+     * completes with OUTPORT_CANCELLED first. Owner: the listener ends when `done` completes. */
     void (*close)(struct outport_listener* listener, struct outport_net_done* done) OUTPORT_NOEXCEPT;
 };
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_net_api) == 32, "append only");
