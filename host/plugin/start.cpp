@@ -68,7 +68,7 @@ Result<> merge_fragment(Plugin& plugin, schema::Registry& registry) {
     if (!name)
         return fail(cat("its schema is refused: ", name.error().message));
     if (*name != plugin.name())
-        return fail(cat("its schema calls itself '", *name, "'"));
+        return fail(cat("its schema calls itself '", *name, "' instead of '", plugin.name(), "'"));
     if (auto ok = registry.add_fragment(*document); !ok)
         return fail(cat("its schema is refused: ", ok.error().message));
     plugin.has_fragment = true;

@@ -9,8 +9,10 @@
  * a [loop] for what runs on it. A tag guards against concurrency; it is no number of an operating system's
  * thread.
  *
- * - The states in which it may be called. Of the export: [created] [starting] [running] [draining], in this
- * order; of the plugin: [init], inside its init or fini; or [any-state].
+ * - The states in which it may be called. Of the export, in this order: [created], from create on;
+ * [starting], from the call of start; [running], once the plugin has completed start; [draining], from a call
+ * of stop that it does not answer with BUSY until destroy returns. Of the plugin: [init], inside its init or
+ * fini. Or [any-state]: whenever it is initialised, from the begin of init to the end of fini.
  *
  * - Whether it may wait for a disk, a network or another thread: [nonblocking] or [may-block]. The latter
  * stands only with [pool], and on the plugin's init and fini.
@@ -22,6 +24,10 @@
  * until the completion that is named.
  *
  * - Errors: what can come back, where a status does.
+ *
+ * What is lent to the other side until a completion (operations, requests, jobs, "done" objects) has no data
+ * pointer: whoever allocates it embeds it in a struct of its own, which it finds again by the member's
+ * offset.
  *
  * Rules for every header: C11 and C++17, and what came after; 64-bit hosts; fixed-width integers only; no
  * enum types, no bitfields; lengths and offsets are in bytes, 64 bits wide, unless a name says otherwise.
@@ -85,9 +91,12 @@ OUTPORT_STATIC_ASSERT(sizeof(struct outport_iovec) == 16, "as struct iovec");
 OUTPORT_STATIC_ASSERT(offsetof(struct outport_iovec, length) == 8, "as struct iovec");
 
 /* Handles of the host; a plugin only passes them on. */
-struct outport_error;       /* where the message of a failure goes; borrowed for the call that gives it */
-struct outport_export;      /* the host's side of one export; lives from create to the end of destroy */
-struct outport_loop;        /* an event loop; lives as long as the export that it was given to */
+struct outport_error;  /* where the message of a failure goes: borrowed for the call that gives it, or, as
+                        * a member, valid as long as what it stands in. Null where the plugin gives it
+                        * to the host means that the message is not wanted */
+struct outport_export; /* the host's side of one export; lives from create to the end of destroy */
+struct outport_loop;   /* an event loop; lives as long as the export that it was given to, the main loop
+                        * until fini returns */
 struct outport_block_queue; /* see block.h */
 struct outport_value;       /* see values.h */
 
@@ -101,7 +110,7 @@ struct outport_done {
     /* [main] [any-state] [nonblocking] Repeat: once. `status` is OUTPORT_OK or a kind of error, whose message
      * was given to outport_host.set_error(done->error) before. Owner: `done` is gone when this returns. */
     void (*complete)(struct outport_done* done, int32_t status) OUTPORT_NOEXCEPT;
-    struct outport_error* error;
+    struct outport_error* error; /* valid until complete */
 };
 OUTPORT_STATIC_ASSERT(offsetof(struct outport_done, complete) == 8, "pinned");
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_done) == 24, "append only");

@@ -24,14 +24,14 @@ struct outport_blocking_job {
      * be called from here but what is tagged "any". Owner: `job` is lent to the pool. */
     void (*run)(struct outport_blocking_job* job) OUTPORT_NOEXCEPT;
 
-    /* [loop] [any-state] [nonblocking] Repeat: once after run, or instead of it: see `status`. On the loop that
-     * was given to submit, and what run wrote is visible. Owner: `job` is the plugin's again. */
+    /* [loop] [any-state] [nonblocking] Repeat: once after run, or instead of it: see `status`. On the loop
+     * that was given to submit, and what run wrote is visible. Owner: `job` is the plugin's again. */
     void (*done)(struct outport_blocking_job* job) OUTPORT_NOEXCEPT;
 
-    const char* what; /* C string for logs and errors, for example "mount of /x"; valid until done */
-    int32_t status;   /* the host's answer, for done: 0, or why run was not called: -EBUSY, all threads hang;
-                         -ECANCELED, the process ends */
-    uint32_t reserved;
+    const char* what;  /* C string for logs and errors, for example "mount of /x"; valid until done */
+    int32_t status;    /* the host's answer, for done: 0, or why run was not called: -EBUSY, all threads hang;
+                          -ECANCELED, the process ends */
+    uint32_t reserved; /* zero */
     uint64_t host[16]; /* the host's while it runs; need not be initialised */
 };
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_blocking_job) == 160, "fixed for revision 1");
@@ -40,9 +40,10 @@ struct outport_blocking_api {
     uint32_t struct_size;
     uint32_t reserved;
 
-    /* [loop] [any-state] [nonblocking] Repeat: any. Queues the job; run and done come later, in that order,
-     * unless it is refused here. Owner: `job` is lent until done; `error` is borrowed and may be null.
-     * Errors: OUTPORT_BUSY when too many jobs of this plugin hang, OUTPORT_INVALID for an unknown class. */
+    /* [loop] [any-state] [nonblocking] Repeat: any. Called on `loop`, where done will come. Queues the job;
+     * run and done come later, in that order, unless it is refused here. Owner: `job` is lent until done;
+     * `error` is borrowed and may be null. Errors: OUTPORT_BUSY when too many jobs of this plugin hang,
+     * OUTPORT_INVALID for an unknown class or another thread's loop. */
     int32_t (*submit)(const struct outport_host* host, struct outport_loop* loop, uint32_t job_class,
                       struct outport_blocking_job* job, struct outport_error* error) OUTPORT_NOEXCEPT;
 };

@@ -10,7 +10,8 @@
  *
  * - stop, [starting] or [running]: completes later, exactly once. Its mode says what happens to clients:
  *
- *   - safe: with OUTPORT_BUSY, having changed nothing, while a client is there; else as hard.
+ *   - safe: with OUTPORT_BUSY, having changed nothing, while a client is there; else as hard. The message
+ * that the user gets for BUSY is the host's. With any other error nothing may have changed either.
  *
  *   - hide: no new clients; completes when the last client has gone.
  *
@@ -19,10 +20,17 @@
  *   - hard: cuts the clients off; completes when nothing is in flight any more.
  *
  *   A hard may follow a hide or a soft before that completed; then both complete together, the earlier first.
- * A stop during start cancels it: start completes with OUTPORT_CANCELLED before stop completes.
+ * These three end with OUTPORT_OK; a failure is logged, and destroy follows all the same.
+ *
+ * A stop during start, which is hard then, cancels it: start completes with OUTPORT_CANCELLED (or, if it was
+ * too late, as it did) before stop completes. What does not complete holds the export, and at the end of the
+ * process is named when the time for that is over.
  *
  * - destroy: after a stop that completed with OUTPORT_OK, after a start that failed, or after create alone.
  * Gives all back.
+ *
+ * A plugin has one type at most; several exports of it may live at once. The loops of an export are those of
+ * its options, else the main loop alone, so its [loop] callbacks may or may not run on the main loop.
  *
  * The host owns the states, the id, the removal modes that a client may ask for, and the events.
  */
@@ -65,7 +73,8 @@ struct outport_export_args {
     uint64_t id_length;
     const char* node_name; /* C string */
     uint64_t node_name_length;
-    const struct outport_value* options; /* the whole BlockExportOptions, validated, defaults filled in */
+    const struct outport_value* options; /* the whole BlockExportOptions, validated, defaults filled in: the
+                                            members of the type's branch stand beside the common ones */
     struct outport_loop* const* loops;   /* at least one; spread connections or queues over all of them */
     uint64_t loop_count;
 };
@@ -77,7 +86,7 @@ struct outport_export_type {
     uint32_t flags;
     uint32_t modes;
     uint32_t reserved;
-    const char* name; /* C string: the value of BlockExportType that the fragment adds */
+    const char* name; /* C string, until fini returns: the value of BlockExportType that the fragment adds */
 
     /* [main] [created] [nonblocking] Repeat: once for each export. Owner: `args` is the host's and stays
      * valid until destroy returns; what is stored in *state is the plugin's; `error` is borrowed. Errors: any
@@ -136,9 +145,9 @@ struct outport_status {
      * null. Owner: `error` is borrowed. Errors: OUTPORT_BUSY. */
     int32_t (*idle)(struct outport_error* error) OUTPORT_NOEXCEPT;
 
-    /* [main] [any-state] [nonblocking] Repeat: once. The host ends, no export is left: give up what `idle`
-     * would name (stop the server, close its clients) and complete when nothing of it is left. May be null.
-     * Owner: `done` is the host's, lent until its completion. */
+    /* [main] [any-state] [nonblocking] Repeat: once after init at most. The host ends, no export is left:
+     * give up what `idle` would name (stop the server, close its clients) and complete when nothing of it is
+     * left. May be null. Owner: `done` is the host's, lent until its completion. */
     void (*quit)(struct outport_done* done) OUTPORT_NOEXCEPT;
 };
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_status) == 32, "append only");

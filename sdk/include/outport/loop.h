@@ -4,9 +4,11 @@
  *
  * The operation object is embedded in the plugin's own; the host allocates nothing. It belongs to the host
  * from the call that starts it until its completion, which comes exactly once, on the loop, never inside the
- * call that starts it. Results are those of the system call: a count or a negative errno. What all callbacks
- * of one turn of the loop start goes to the kernel in one system call. Plugins that want the kernel's own
- * interface use uring.h beside this.
+ * call that starts it. Results are those of the system call: a count or a negative errno; as there, no more
+ * than 0x7ffff000 bytes move at once. recv, send and accept wait also on a socket that is
+ * O_NONBLOCK; with MSG_DONTWAIT, recv and send do not. A descriptor stays open until the operations on it
+ * have completed. What all callbacks of one turn of the loop start goes to the kernel in one system call.
+ * Plugins that want the kernel's own interface use uring.h beside this.
  */
 #ifndef OUTPORT_LOOP_H
 #define OUTPORT_LOOP_H
@@ -21,9 +23,10 @@ struct outport_loop_op {
     /* [loop] [any-state] [nonblocking] Repeat: once for each start. `result` is a count, or a negative errno;
      * -ECANCELED after cancel. Owner: `op` is the plugin's again, which may start it anew or free it here. */
     void (*complete)(struct outport_loop_op* op, int32_t result) OUTPORT_NOEXCEPT;
-    uint64_t host[15]; /* the host's while it runs; need not be initialised */
+    uint64_t host[23]; /* the host's while it runs; need not be initialised */
 };
-OUTPORT_STATIC_ASSERT(sizeof(struct outport_loop_op) == 128, "fixed for revision 1");
+OUTPORT_STATIC_ASSERT(offsetof(struct outport_loop_op, host) == 8, "fixed for revision 1");
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_loop_op) == 192, "fixed for revision 1");
 
 struct outport_loop_api {
     uint32_t struct_size;
@@ -79,8 +82,9 @@ struct outport_loop_api {
      * theirs. Owner: `op` is lent until the completion. */
     void (*yield)(struct outport_loop* loop, struct outport_loop_op* op) OUTPORT_NOEXCEPT;
 
-    /* [loop] [any-state] [nonblocking] Repeat: any. Best effort; the completion of `op` still comes, once.
-     * Owner: `op` stays lent. Does nothing when it is not running or was posted. */
+    /* [loop] [any-state] [nonblocking] Repeat: any. Best effort; the completion of `op` still comes, once and
+     * later, with -ECANCELED when this had an effect. Called on the loop that `op` was started on. Does
+     * nothing when it is not running, was posted, deferred or yields. Owner: `op` stays lent. */
     void (*cancel)(struct outport_loop* loop, struct outport_loop_op* op) OUTPORT_NOEXCEPT;
 
     /* [any] [any-state] [nonblocking] Repeat: any. Concurrent: yes. CLOCK_MONOTONIC in nanoseconds; on the

@@ -7,13 +7,20 @@
  *
  * - use: get_extension("outport.export-type/1"), then create ─► start ─► stop ─► destroy for each export.
  *
- * - unload: when no export is left, fini is called and the schema taken out. The object stays mapped; init
- * may be called again later.
+ * - unload: when no export is left and the plugin's status (export-type.h) does not object, fini is called
+ * and the schema taken out. The object stays mapped; init may be called again later.
  *
  * Everything else, in both directions, is an extension: a struct of function pointers asked for by a string
- * id "outport.NAME/REVISION", whose meaning never changes. Start with OUTPORT_PLUGIN_NOTE below and
- * export-type.h. How to build one is told by the pkg-config file outport-sdk, whose variables plugin_cflags
- * and plugin_ldflags are the flags for its compiler and its linker.
+ * id "outport.NAME/REVISION", whose meaning never changes. The names handover, memory, tls and authz are
+ * reserved. A null for an id that is asked for is no error: the other side lacks it.
+ *
+ * Threads, rings and signal handlers are the host's. A plugin that must have a thread of its own starts it in
+ * init or later, joins it before it completes the stop, or returns from the fini, that it was needed for, and
+ * calls from it nothing but what is tagged [any].
+ *
+ * Start with OUTPORT_PLUGIN_NOTE below and export-type.h. How to build one is told by the pkg-config file
+ * outport-sdk, whose variables plugin_cflags and plugin_ldflags are the flags for its compiler and its
+ * linker.
  */
 #ifndef OUTPORT_PLUGIN_H
 #define OUTPORT_PLUGIN_H
@@ -39,8 +46,8 @@ struct outport_host {
 
     /* [any] [any-state] [nonblocking] Repeat: the last one counts. Concurrent: not on one `error`. Says why
      * the call that gave `error` is about to fail: what was asked, what is wrong, without a full stop;
-     * `hint`, which may be null, says what would help. Owner: the texts are borrowed and copied; `error`
-     * belongs to its call. */
+     * `hint`, which may be null, says what would help. Nothing happens when `error` is null. Owner: the texts
+     * are borrowed and copied; `error` belongs to its call. */
     void (*set_error)(struct outport_error* error, const char* message, uint64_t message_length,
                       const char* hint, uint64_t hint_length) OUTPORT_NOEXCEPT;
 };
@@ -63,12 +70,15 @@ struct outport_plugin {
      * Errors: any status; then fini is not called and the plugin is listed as failed. */
     int32_t (*init)(const struct outport_host* host, struct outport_error* error) OUTPORT_NOEXCEPT;
 
-    /* [main] [init] [may-block] Repeat: once after each init. No export, command, timer or job is left;
-     * nothing may be left to static destructors. Required. */
+    /* [main] [init] [may-block] Repeat: once after each init that succeeded. The host has seen to it that no
+     * export, call, event, listener or blocking job is left. Operations of loops and rings it cannot count:
+     * the plugin names those that it still has in outport_status.idle. What fini cancels would complete after
+     * it, which must not be. Nothing may be left to static destructors. Required. */
     void (*fini)(void) OUTPORT_NOEXCEPT;
 
-    /* [main] [any-state] [nonblocking] Repeat: any. A table of the plugin's, or null. May be null itself.
-     * Owner: `id` is a C string, borrowed; the host copies the table, which stays valid until fini returns.
+    /* [main] [any-state] [nonblocking] Repeat: any. A table of the plugin's, or null for every id that it
+     * does not know. Asked after init, which may have made the tables. May be null itself. Owner: `id` is a C
+     * string, borrowed; the host copies the table, which stays valid until fini returns.
      */
     const void* (*get_extension)(const char* id)OUTPORT_NOEXCEPT;
 };
@@ -102,8 +112,12 @@ struct outport_note {
 };
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_note) == 180, "pinned");
 
-/* Once in a plugin, with string literals. */
+/* Once in a plugin, with string literals and the same texts and numbers as in the symbol. */
 #define OUTPORT_PLUGIN_NOTE(plugin_id, plugin_version, plugin_license)                                       \
+    OUTPORT_PLUGIN_NOTE_FOR(plugin_id, plugin_version, plugin_license, 0u)
+
+/* For a min_host_minor other than 0. */
+#define OUTPORT_PLUGIN_NOTE_FOR(plugin_id, plugin_version, plugin_license, plugin_min_host_minor)            \
     __attribute__((section(OUTPORT_NOTE_SECTION), used,                                                      \
                    aligned(4))) static const struct outport_note outport_plugin_note = {                     \
         sizeof OUTPORT_NOTE_NAME,                                                                            \
@@ -112,7 +126,7 @@ OUTPORT_STATIC_ASSERT(sizeof(struct outport_note) == 180, "pinned");
         OUTPORT_NOTE_NAME,                                                                                   \
         OUTPORT_ABI_MAJOR,                                                                                   \
         OUTPORT_ABI_MINOR,                                                                                   \
-        0u,                                                                                                  \
+        plugin_min_host_minor,                                                                               \
         0u,                                                                                                  \
         plugin_id,                                                                                           \
         plugin_version,                                                                                      \
