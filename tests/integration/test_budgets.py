@@ -8,6 +8,8 @@ import struct
 import subprocess
 import time
 
+import test_probe
+
 from support import daemon
 from support.case import SANITIZER
 from support.nbdtest import NbdTest
@@ -80,6 +82,30 @@ class Heap(BudgetTest):
     def begin(self, *more, more_objects=False, **options):
         objects = ["--object", "iothread,id=t0", "--object", "iothread,id=t1"] if more_objects else []
         return super().begin(*objects, *more, **options)
+
+    def test_a_plugin_that_allocates_once_is_seen(self):
+        """The counter shows 1 for each request of a C plugin that allocates once, and 0 for the same one that does not."""
+        self.counts_path = self.tmp / "counts"
+        folder = daemon.BUILD / "tests" / "plugins" / "probe"
+        self.require((folder / "probe.so").exists(), "the test plugin was not built")
+        running = self.daemon("--blockdev", "null-co,node-name=n0", plugin_dirs=[folder], build=daemon.RELEASE,
+                              env={"LD_PRELOAD": str(daemon.support("countalloc.so")),
+                                   "OUTPORT_COUNTALLOC": str(self.counts_path)})
+        client = self.monitor(running)
+        for allocate in (False, True):
+            name = f"e{int(allocate)}"
+            path = self.tmp / name
+            client.cmd("block-export-add", {"type": test_probe.TYPE, "id": name, "node-name": "n0", "allocate": allocate,
+                                            "socket": {"type": "unix", "path": str(path)}})
+            probe = test_probe.Connection(path)
+            self.addCleanup(probe.socket.close)
+            probe.ask(test_probe.READ, 0, 512)
+            before = self.counts()
+            for _ in range(1000):
+                probe.ask(test_probe.READ, 0, 512)
+            after = self.counts()
+            added = {kind: after[kind] - before[kind] for kind in KINDS}
+            self.assertEqual((added.pop("malloc"), max(added.values())), (1000 * allocate, 0))
 
     def test_the_counter_counts(self):
         """It shows at least one allocation for each request of a server that is known to allocate."""
