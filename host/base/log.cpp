@@ -39,6 +39,8 @@ struct State {
     std::vector<Pattern> patterns;
     std::string program = "outportd";
     std::atomic<spdlog::logger*> logger{nullptr};
+    std::vector<std::unique_ptr<spdlog::logger>>
+        loggers; // also replaced ones: a thread may be writing with one
 };
 
 State& state() {
@@ -46,15 +48,16 @@ State& state() {
     return *the;
 }
 
-// Loggers that were replaced are kept: another thread may be about to write with one.
 void use_sink(spdlog::sink_ptr sink, const char* pattern) {
     sink->set_pattern(pattern);
-    auto* logger = new spdlog::logger("outport", std::move(sink));
+    auto logger = std::make_unique<spdlog::logger>("outport", std::move(sink));
     logger->set_level(spdlog::level::trace);
     logger->flush_on(spdlog::level::trace);
     logger->set_error_handler(
         [](const std::string&) {}); // a full disk is no reason to end, or to write elsewhere
-    state().logger.store(logger, std::memory_order_release);
+    std::lock_guard lock(state().mutex);
+    state().logger.store(logger.get(), std::memory_order_release);
+    state().loggers.push_back(std::move(logger));
 }
 
 spdlog::logger& logger() {
