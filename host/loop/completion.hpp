@@ -31,7 +31,7 @@ struct Completion {
 
     Fn fn = nullptr;
     std::uint32_t pending = 0;  // the loop's: 1 while an entry for it is with the loop or the kernel
-    std::uint32_t reserved = 0; // the loop's
+    std::uint32_t gathered = 0; // the loop's: see Loop::gather
 
     constexpr Completion() = default;
     constexpr explicit Completion(Fn function) : fn(function) {}

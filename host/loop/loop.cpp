@@ -154,6 +154,8 @@ void Loop::dispatch(const Reaped& reaped) {
     if (last) {
         c->pending = 0;
         --in_flight_;
+        gathering_ -= c->gathered;
+        c->gathered = 0;
     }
     ++called_back_;
     c->fn(c, reaped.result, reaped.flags);

@@ -101,6 +101,14 @@ class Loop {
     // effort: the completion still comes, with -ECANCELED if it was in time. Nothing if `c` is not in flight.
     void cancel(Completion& c) noexcept;
 
+    // The operation that `c` is in flight for is one of storage, whose latency is worth less than a wake-up
+    // for each: when many of them are in flight, the loop lets several complete, for some microseconds,
+    // before it wakes up.
+    void gather(Completion& c) noexcept {
+        gathering_ += !c.gathered;
+        c.gathered = 1;
+    }
+
     // ---- raw entries
     // A zeroed entry that will call `c`; fill it in before the next call to this loop. IOSQE_CQE_SKIP_SUCCESS
     // and IOSQE_IO_DRAIN are not for use; user_data is the loop's. Never null: when the queue is full, what
@@ -162,7 +170,7 @@ class Loop {
     void wait_for_work();
     bool poll_for_work(std::uint64_t until_ns) noexcept;
     void sleep() noexcept;
-    void enter(std::uint32_t min_complete, std::uint64_t timeout_ns) noexcept;
+    void enter(std::uint32_t min_complete, std::uint64_t timeout_ns, std::uint32_t gather_us = 0) noexcept;
     void dispatch(const Reaped& reaped);
     void arm_wake() noexcept;
     void wake() noexcept;
@@ -182,6 +190,7 @@ class Loop {
     std::uint64_t turn_time_ns_ = 0;
     std::uint64_t called_back_ = 0; // callbacks so far
     std::size_t in_flight_ = 0;
+    std::uint32_t gathering_ = 0; // of these, the gathered ones
     Stats stats_;
     int wake_fd_ = -1;
     bool wake_armed_ = false;

@@ -171,18 +171,21 @@ std::uint32_t Ring::reap(std::span<Reaped> out) noexcept {
     return count;
 }
 
-int Ring::enter(std::uint32_t min_complete, std::uint64_t timeout_ns, bool get_events) noexcept {
+int Ring::enter(std::uint32_t min_complete, std::uint64_t timeout_ns, bool get_events,
+                std::uint32_t gather_us) noexcept {
     __atomic_store_n(ring_.sq.ktail, tail_, __ATOMIC_RELEASE);
     unsigned flags = get_events ? IORING_ENTER_GETEVENTS : 0;
     if (ring_.enter_ring_fd != ring_.ring_fd)
         flags |= IORING_ENTER_REGISTERED_RING;
     auto fd = static_cast<unsigned>(ring_.enter_ring_fd);
-    if (!min_complete || timeout_ns == UINT64_MAX)
+    if (!min_complete || (timeout_ns == UINT64_MAX && !gather_us))
         return io_uring_enter2(fd, unsubmitted(), min_complete, flags, nullptr, 0);
     __kernel_timespec ts{static_cast<std::int64_t>(timeout_ns / 1'000'000'000),
                          static_cast<long long>(timeout_ns % 1'000'000'000)};
     io_uring_getevents_arg arg{};
-    arg.ts = reinterpret_cast<std::uint64_t>(&ts);
+    if (timeout_ns != UINT64_MAX)
+        arg.ts = reinterpret_cast<std::uint64_t>(&ts);
+    arg.pad = gather_us; // named min_wait_usec since Linux 6.12
     return io_uring_enter2(fd, unsubmitted(), min_complete, flags | IORING_ENTER_EXT_ARG,
                            reinterpret_cast<sigset_t*>(&arg), sizeof arg);
 }

@@ -46,9 +46,12 @@ class Ring {
     bool needs_enter() const noexcept;
 
     // Hands over all entries and, with `get_events`, lets the kernel post what is done, waiting for
-    // `min_complete` of them for at most `timeout_ns` (UINT64_MAX: for ever). The number of entries taken, or
-    // a negative errno; -ETIME and -EINTR are ordinary ends of a wait.
-    int enter(std::uint32_t min_complete, std::uint64_t timeout_ns, bool get_events) noexcept;
+    // `min_complete` of them for at most `timeout_ns` (UINT64_MAX: for ever). After `gather_us` microseconds
+    // one completion is enough, where the kernel knows that (6.12 and later); 0: as many as were asked for.
+    // The number of entries taken, or a negative errno; -ETIME and -EINTR are ordinary ends of a wait.
+    int enter(std::uint32_t min_complete, std::uint64_t timeout_ns, bool get_events,
+              std::uint32_t gather_us = 0) noexcept;
+    bool can_gather() const noexcept { return features_ & kFeatureMinTimeout; }
 
     std::uint32_t entries() const noexcept { return entries_; }
     std::uint32_t entry_size() const noexcept { return entry_size_; }
@@ -60,6 +63,9 @@ class Ring {
     bool knows(std::uint8_t opcode) const noexcept { return opcodes_[opcode / 64] >> (opcode % 64) & 1; }
 
   private:
+    static constexpr std::uint32_t kFeatureMinTimeout =
+        1u << 15; // IORING_FEAT_MIN_TIMEOUT, newer than the headers
+
     Result<> probe();
 
     io_uring ring_{};

@@ -64,8 +64,12 @@ std::int32_t submit(const outport_host* host, outport_loop* loop, std::uint32_t 
     return give_error(host, error, OUTPORT_BUSY, queued.error());
 }
 
+void cancel(outport_blocking_job* job) noexcept {
+    sdk_services().pool->cancel(reinterpret_cast<Inner*>(job->host)->job);
+}
+
 } // namespace
 
-const outport_blocking_api kBlockingTable = {sizeof(outport_blocking_api), 0, submit};
+const outport_blocking_api kBlockingTable = {sizeof(outport_blocking_api), 0, submit, cancel};
 
 } // namespace outport::loop

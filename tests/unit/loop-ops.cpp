@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -121,6 +122,29 @@ TEST_F(LoopFileTest, CloseIsDoneByTheNextTurns) {
     char byte;
     EXPECT_EQ(result_of([&](Completion& c) { loop_->recv(c, pair.fds[0], &byte, 1); }), 0);
     pair.fds[1] = -1;
+}
+
+// Gathered operations may be waited for together, but the one that comes alone is called back, also where
+// none of the others ever comes.
+TEST_F(LoopTest, OneOfManyGatheredOperationsIsEnough) {
+    std::vector<Op> ops(16);
+    std::vector<int> fds;
+    for (Op& op : ops) {
+        fds.push_back(eventfd(0, EFD_CLOEXEC));
+        loop_->poll(op.completion, fds.back(), POLLIN);
+        loop_->gather(op.completion);
+    }
+    loop_->run_once(false);
+    for (Op& op : ops) {
+        auto& fd = fds[static_cast<std::size_t>(&op - ops.data())];
+        std::uint64_t one = 1;
+        ASSERT_EQ(write(fd, &one, sizeof one), static_cast<ssize_t>(sizeof one));
+        run_until([&] { return op.calls; });
+        EXPECT_EQ(op.result, POLLIN);
+    }
+    EXPECT_EQ(loop_->in_flight(), 0u);
+    for (int fd : fds)
+        close(fd);
 }
 
 } // namespace
