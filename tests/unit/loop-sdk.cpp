@@ -8,10 +8,12 @@
 
 #include <outport/plugin.h>
 
+#include <array>
 #include <cstring>
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <poll.h>
+#include <semaphore>
 #include <string>
 #include <sys/mman.h>
 #include <vector>
@@ -384,6 +386,28 @@ TEST_F(SdkTest, BlockingJobs) {
     EXPECT_EQ(kBlockingTable.submit(&host, l_, OUTPORT_BLOCKING_DATA, &refused, error), OUTPORT_BUSY);
     EXPECT_EQ(message, "The process is shutting down");
     EXPECT_EQ(kBlockingTable.submit(&host, l_, OUTPORT_BLOCKING_DATA, &refused, nullptr), OUTPORT_BUSY);
+}
+
+struct GatedJob : PluginJob {
+    static inline std::counting_semaphore<> gate{0};
+    GatedJob() {
+        run = [](outport_blocking_job*) noexcept { gate.acquire(); };
+    }
+};
+
+TEST_F(SdkTest, ABlockingJobThatWaitsCanBeCancelled) {
+    outport_host host{};
+    std::array<GatedJob, 16> jobs; // more than a plugin's share of the threads
+    for (auto& job : jobs)
+        ASSERT_EQ(kBlockingTable.submit(&host, l_, OUTPORT_BLOCKING_DATA, &job, nullptr), OUTPORT_OK);
+    kBlockingTable.cancel(&jobs.back());
+    EXPECT_FALSE(jobs.back().finished) << "not inside the call";
+    run_until([&] { return jobs.back().finished; });
+    EXPECT_EQ(jobs.back().status, -ECANCELED);
+    GatedJob::gate.release(jobs.size() - 1);
+    for (auto& job : jobs)
+        run_until([&] { return job.finished; });
+    EXPECT_EQ(jobs.front().status, 0);
 }
 
 #ifdef OUTPORT_ASAN

@@ -30,7 +30,7 @@ struct outport_blocking_job {
 
     const char* what;  /* C string for logs and errors, for example "mount of /x"; valid until done */
     int32_t status;    /* the host's answer, for done: 0, or why run was not called: -EBUSY, all threads hang;
-                          -ECANCELED, the process ends */
+                          -ECANCELED, it was cancelled or the process ends */
     uint32_t reserved; /* zero */
     uint64_t host[16]; /* the host's while it runs; need not be initialised */
 };
@@ -46,8 +46,13 @@ struct outport_blocking_api {
      * OUTPORT_INVALID for an unknown class or another thread's loop. */
     int32_t (*submit)(const struct outport_host* host, struct outport_loop* loop, uint32_t job_class,
                       struct outport_blocking_job* job, struct outport_error* error) OUTPORT_NOEXCEPT;
+
+    /* [loop] [any-state] [nonblocking] Repeat: any. For a job that was submitted on this loop and is not
+     * done: when run has not begun, done comes later with -ECANCELED instead; else nothing happens, since a
+     * call that waits can't be taken back. Owner: `job` stays lent. */
+    void (*cancel)(struct outport_blocking_job* job) OUTPORT_NOEXCEPT;
 };
-OUTPORT_STATIC_ASSERT(sizeof(struct outport_blocking_api) == 16, "append only");
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_blocking_api) == 24, "append only");
 
 OUTPORT_END_DECLS
 
