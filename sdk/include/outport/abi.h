@@ -32,9 +32,11 @@
  * Rules for every header: C11 and C++17, and what came after; 64-bit hosts; fixed-width integers only; no
  * enum types, no bitfields; lengths and offsets are in bytes, 64 bits wide, unless a name says otherwise.
  * Every control struct starts with struct_size, written by whoever allocates it; members are only ever
- * appended. Structs without struct_size have a fixed layout for the revision of their extension. Flags that
- * are not defined are refused with OUTPORT_INVALID or -EINVAL. Text is UTF-8, given by pointer and length
- * without a terminating zero, unless the comment says "C string".
+ * appended. Structs without struct_size have a fixed layout for the revision of their extension. Reserved
+ * members are zero. Flags that the plugin sets and the host does not know are refused with OUTPORT_INVALID or
+ * -EINVAL; flags that the host sets and the plugin does not know only tell more, and are ignored. A status
+ * that is not known counts as OUTPORT_FAILED. Text is UTF-8, given by pointer and length without a
+ * terminating zero, unless the comment says "C string".
  */
 #ifndef OUTPORT_ABI_H
 #define OUTPORT_ABI_H
