@@ -13,6 +13,8 @@ namespace outport::block {
 
 namespace {
 
+constexpr std::uint64_t kMostBytes = INT64_MAX - (std::uint64_t{1} << 30) + 1; // as in QEMU
+
 struct NullOp {
     loop::Timer timer;
     Io* io = nullptr;
@@ -55,6 +57,11 @@ class Null final : public Driver {
     const char* name() const noexcept override { return async_ ? "null-aio" : "null-co"; }
     bool takes_any_data() const noexcept override { return true; }
     std::uint64_t size(const Node&) const override { return (options_.size + 511) / 512 * 512; }
+    void open(Node&, Done done) override {
+        if (options_.size > kMostBytes)
+            return done(fail_errno(EFBIG, "Could not refresh total sector count"));
+        done({});
+    }
     Limits limits(const Node&) const override {
         Limits limits;
         limits.can_fast_zero = true;
