@@ -150,40 +150,42 @@ TEST_F(Aligned, AnAlignedWriteDoesNotSlipInBetween) {
     EXPECT_EQ(file_.read(4096, 4096), w) << "the later one is what stays";
 }
 
+// Writes the same bytes of 32 blocks, round after round.
+struct Writer {
+    outport_block_queue* queue = nullptr;
+    Request request;
+    std::string data;
+    std::uint64_t first = 0;
+    int left = 0;
+    std::atomic<bool> finished{false};
+    loop::Loop* main = nullptr;
+    void finish() {
+        finished = true;
+        loop::run_on(*main, [] {}); // so that it looks
+    }
+    void next() {
+        data.assign(128, static_cast<char>('a' + left % 26));
+        request.set(OUTPORT_BLOCK_WRITE, first + (left % 32) * 4096, 128, data.data()).submit(queue);
+    }
+    void start(int rounds) {
+        left = rounds;
+        request.then = [this](Request& r) {
+            EXPECT_EQ(r.result, 0);
+            if (--left)
+                next();
+            else
+                finish();
+        };
+        next();
+    }
+};
+
 // Writers on two loops, each with bytes of its own inside shared blocks; whole blocks in between.
 TEST_F(Aligned, TwoLoopsShareBlocks) {
     auto other = loop::IoThread::start("other");
     ASSERT_TRUE(other);
     Root* root = attach("x", {.writable = true, .loops = {loop_.get(), &(*other)->loop()}});
     ASSERT_TRUE(root);
-    struct Writer {
-        outport_block_queue* queue = nullptr;
-        Request request;
-        std::string data;
-        std::uint64_t first = 0;
-        int left = 0;
-        std::atomic<bool> finished{false};
-        loop::Loop* main = nullptr;
-        void finish() {
-            finished = true;
-            loop::run_on(*main, [] {}); // so that it looks
-        }
-        void next() {
-            data.assign(128, static_cast<char>('a' + left % 26));
-            request.set(OUTPORT_BLOCK_WRITE, first + (left % 32) * 4096, 128, data.data()).submit(queue);
-        }
-        void start(int rounds) {
-            left = rounds;
-            request.then = [this](Request& r) {
-                EXPECT_EQ(r.result, 0);
-                if (--left)
-                    next();
-                else
-                    finish();
-            };
-            next();
-        }
-    };
     constexpr int kWriters = 16; // each owns bytes 128 i .. 128 i + 127 of the first 32 blocks
     std::vector<std::unique_ptr<Writer>> writers;
     outport_export handle;

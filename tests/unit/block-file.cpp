@@ -86,12 +86,13 @@ TEST_F(FileNode, StatusOfASparseFile) {
     std::uint64_t at = 0;
     while (at < 1 << 20) {
         ASSERT_EQ(run(queue, request.set(OUTPORT_BLOCK_STATUS, at, (1 << 20) - at)), 0);
-        ASSERT_GE(request.extents().size(), 1u);
-        for (auto e : request.extents()) {
-            ASSERT_GT(e.length, 0u);
-            seen.emplace_back(e.length, e.flags);
-            at += e.length;
+        std::uint64_t before = at;
+        for (std::uint32_t i = 0; i < request.abi()->extent_count; ++i) {
+            const outport_extent& extent = request.abi()->extents[i];
+            seen.emplace_back(extent.length, extent.flags);
+            at += extent.length;
         }
+        ASSERT_GT(at, before) << "no progress";
     }
     std::vector<std::pair<std::uint64_t, std::uint64_t>> want{{128 << 10, OUTPORT_EXTENT_ZERO},
                                                               {64 << 10, OUTPORT_EXTENT_DATA},
