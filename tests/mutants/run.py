@@ -17,7 +17,8 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 AREA = TOP / "build-mutants"
-SOURCE, BUILD = AREA / "source", AREA / "build"
+SOURCE = AREA / "source"
+BUILD = SOURCE / "build"  # as ./dev has it, so that ccache knows what is compiled
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 
 
@@ -44,7 +45,7 @@ def copy_tree():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(TOP / name, target)
             shutil.copymode(TOP / name, target)
-    for path in [p for p in SOURCE.rglob("*") if p.is_file()]:
+    for path in [p for p in SOURCE.rglob("*") if p.is_file() and BUILD not in p.parents]:
         if str(path.relative_to(SOURCE)) not in wanted and "__pycache__" not in path.parts:
             path.unlink()
 
@@ -69,10 +70,12 @@ def targets_for(test):
     """What ninja has to make for the test."""
     name = test.split("/")[0]
     if name.startswith("test_"):
-        return []
+        return ["host/cli/outportd", "plugins/nbd/nbd.so"] + \
+            [f"tests/support/{p}" for p in ("nbdload", "nbdstress", "nbdkill", "nbdfloor", "fusehang", "countalloc.so")]
     listing = json.loads(subprocess.check_output(["meson", "introspect", "--tests", BUILD]))
     command = next(t["cmd"] for t in listing if t["name"] == name)
-    return [os.path.relpath(c, BUILD) for c in command if c.startswith(str(BUILD) + "/")]
+    plugins = ["tests/plugins/test-plugins.stamp"] if name in ("unit-plugin-host", "unit-plugin-image", "unit-export") else []
+    return plugins + [os.path.relpath(c, BUILD) for c in command if c.startswith(str(BUILD) + "/")]
 
 
 def judge(mutant):
@@ -85,7 +88,8 @@ def judge(mutant):
         built = run(["ninja", "-C", BUILD, *targets_for(mutant.test)])
         if built.returncode:
             return f"it does not build:\n{built.stdout[-3000:]}"
-        tested = run([sys.executable, SOURCE / "tests/support/run.py", "--build", BUILD, mutant.test])
+        tested = run([sys.executable, SOURCE / "tests/support/run.py", "--build", BUILD,
+                      mutant.test if "/" in mutant.test else mutant.test + "/"])
         counts = COUNT.findall(tested.stdout)
         if not counts or not sum(map(int, counts[-1])):
             return f"no test {mutant.test} ran:\n{tested.stdout[-3000:]}"

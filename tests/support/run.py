@@ -102,13 +102,34 @@ def plain_outcomes(test, env):
     return found
 
 
-def meson_jobs(build, patterns):
-    listing = json.loads(subprocess.check_output(["meson", "introspect", "--tests", build]))
+def select(jobs, patterns):
+    """{job: what its tests' names must contain, any of}. A pattern JOB/TEST names one job; another one names the jobs
+    that contain it, or, where there are none, tests in any job."""
+    if not patterns:
+        return {job: [] for job in jobs}
+    chosen = {}
+    for pattern in patterns:
+        job, slash, inside = pattern.partition("/")
+        if slash:
+            found, words = [j for j in jobs if j == job], [inside] if inside else []
+        else:
+            found = [j for j in jobs if pattern in j]
+            found, words = (found, []) if found else (jobs, [pattern])
+        for each in found:
+            chosen[each] = [] if not words or chosen.get(each) == [] else chosen.get(each, []) + words
+    return chosen
+
+
+def meson_tests(build):
+    return json.loads(subprocess.check_output(["meson", "introspect", "--tests", build]))
+
+
+def meson_jobs(listing, patterns):
     for test in listing:
         env = dict(os.environ, **test["env"])
         is_gtest = test["protocol"] == "gtest"
-        inside = [] if any(p in test["name"] for p in patterns) else patterns
-        if inside and not is_gtest:
+        inside = patterns.get(test["name"])
+        if inside is None or (inside and not is_gtest):
             continue
         run = (lambda t=test, e=env, i=inside: gtest_outcomes(t, e, i)) if is_gtest else \
             (lambda t=test, e=env: plain_outcomes(t, e))
@@ -136,9 +157,15 @@ def module_outcomes(module, patterns):
     return found
 
 
+def modules():
+    return {path.stem: path for path in sorted((TESTS / "integration").glob("test_*.py"))}
+
+
 def module_jobs(patterns):
-    for path in sorted((TESTS / "integration").glob("test_*.py")):
-        inside = [] if any(p in path.stem for p in patterns) else patterns
+    for name, path in modules().items():
+        inside = patterns.get(name)
+        if inside is None:
+            continue
         alone = "\nALONE = True" in path.read_text()
         yield path.stem, alone, (lambda m=path.stem, i=inside: module_outcomes(m, i))
 
@@ -197,10 +224,12 @@ def main():
     os.environ["OUTPORT_RELEASE"] = os.path.abspath(options.release or options.build)
     os.environ["OUTPORT_LONG"] = "1" if options.long else ""
     report = Report(options.verbose)
-    report.stage("unit tests", [run for _, run in meson_jobs(options.build, options.patterns)], options.jobs)
-    modules = list(module_jobs(options.patterns))
-    report.stage("integration tests", [run for _, alone, run in modules if not alone], options.jobs)
-    report.stage("integration tests, one at a time", [run for _, alone, run in modules if alone], 1)
+    listing = meson_tests(options.build)
+    chosen = select([t["name"] for t in listing] + list(modules()), options.patterns)
+    integration = list(module_jobs(chosen))
+    report.stage("unit tests", [run for _, run in meson_jobs(listing, chosen)], options.jobs)
+    report.stage("integration tests", [run for _, alone, run in integration if not alone], options.jobs)
+    report.stage("integration tests, one at a time", [run for _, alone, run in integration if alone], 1)
     for outcome in sorted(report.all, key=lambda o: -o.seconds)[:5]:
         print(f"slow: {outcome.name} {outcome.seconds:.1f} s")
     failed = report.count("failed")
