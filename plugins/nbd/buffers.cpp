@@ -82,13 +82,16 @@ void BufferPool::unmap_doomed(Shelf& shelf) noexcept {
     }
 }
 
-void BufferPool::trim() noexcept {
+bool BufferPool::trim() noexcept {
+    bool more = false;
     for (unsigned index = kClasses; index-- > 0;) {
         Shelf& shelf = shelves_[index];
         if (doom_regions(shelf, kSmallest << index))
             unmap_doomed(shelf);
+        more |= shelf.least < shelf.count;
         shelf.least = shelf.count;
     }
+    return more && wants_trim();
 }
 
 } // namespace outport::nbd

@@ -90,8 +90,9 @@ class BufferPool {
 
     // Whether so much lies unused that trim() should be called some time later.
     bool wants_trim() const noexcept { return cached_ > kKeep; }
-    // Unmaps what has not been needed since the last trim.
-    void trim() noexcept;
+    // Unmaps what has not been needed since the last trim. False when another one would find nothing until
+    // buffers have been used again: what is left lies beside buffers in use.
+    bool trim() noexcept;
 
     std::size_t cached() const noexcept { return cached_; }
     std::size_t in_use() const noexcept { return in_use_; }

@@ -96,18 +96,31 @@ bool Connection::busy() const noexcept {
 void Connection::settle() noexcept {
     if (!ended_)
         return;
-    if (InFlight* request = filling_) {
-        filling_ = nullptr;
-        release(*request);
+    if (filling_ &&
+        !receive_.running()) // as long as it runs, the kernel may write into that payload's memory
+        release(*std::exchange(filling_, nullptr));
+    if (send_.running() && !broken_ && !linger_.running()) {
+        progress_ = false;
+        shard_.loop().timer(linger_, kLinger);
     }
     if (busy() || fd_ < 0)
         return;
+    if (linger_.running())
+        return shard_.loop().cancel(linger_);
     receiver_.release();
     queue_.close();
     ::close(fd_);
     fd_ = -1;
     shard_.consider_trim();
     shard_.remove(*this, gone_);
+}
+
+// A client that will send nothing more need not be waited for unless it fetches what it asked for: the slot
+// of one that only half closed its socket, and does not read, would be lost for ever.
+void Connection::on_linger(std::int32_t result) {
+    if (result == 0 && send_.running() && !progress_)
+        broken(ETIMEDOUT);
+    settle();
 }
 
 // --- The ring.
@@ -251,8 +264,10 @@ void Connection::on_sent(std::int32_t result, std::uint32_t) {
         output_.clear();
         return settle();
     }
-    if (result > 0)
+    if (result > 0) {
         output_.sent(std::uint64_t(result));
+        progress_ = true;
+    }
     if (!output_.empty()) {
         send();
     } else {

@@ -36,7 +36,8 @@ class Connection {
     static constexpr std::uint32_t kMostInFlight = 128;
     static constexpr std::uint64_t kSendQuantum = 192u << 10; // bytes in one turn, so that others get theirs
     static constexpr std::uint32_t kEager = 31;
-    static constexpr std::uint64_t kMostBytes = 64u << 20; // of payload in flight
+    static constexpr std::uint64_t kMostBytes = 64u << 20;   // of payload in flight
+    static constexpr std::uint64_t kLinger = 60'000'000'000; // ns without progress, for the last replies
 
     static std::uint32_t request_size(const Shard& shard) noexcept;
 
@@ -44,6 +45,7 @@ class Connection {
     void on_start(std::int32_t);
     void take_early() noexcept;
     void on_gone(std::int32_t);
+    void on_linger(std::int32_t result);
     void on_room(std::int32_t, std::uint32_t);
     void on_received(std::int32_t result, std::uint32_t);
     void on_sent(std::int32_t result, std::uint32_t);
@@ -102,6 +104,7 @@ class Connection {
     bool paused_ = false;       // requests wait in the receiver for room
     bool ended_ = false;        // nothing more is read: DISC, the end of the stream, a fatal fault
     bool broken_ = false;       // nothing more is sent either
+    bool progress_ = false;     // something was sent since linger_ began
     bool receive_wanted_ = false, send_wanted_ = false; // when the ring has room
 
     msghdr message_{};
@@ -109,6 +112,7 @@ class Connection {
     sdk::LoopOp<Connection, &Connection::on_gone> gone_{*this};
     sdk::LoopOp<Connection, &Connection::on_turn> turn_{*this};
     sdk::LoopOp<Connection, &Connection::on_flush> flush_{*this};
+    sdk::LoopOp<Connection, &Connection::on_linger> linger_{*this};
     sdk::RingOp<Connection, &Connection::on_received> receive_{*this};
     sdk::RingOp<Connection, &Connection::on_sent> send_{*this};
     sdk::RingOp<Connection, &Connection::on_room> room_{*this};

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export.hpp"
 
+#include "nbd-types.hpp"
 #include "server.hpp"
 
-#include <outport/cpp/value.hpp>
+#include <outport/cpp/text.hpp>
 
 #include <algorithm>
 #include <unistd.h>
@@ -14,10 +15,11 @@ using sdk::cat;
 
 Export::Export(Server& server, const outport_export_args& args)
     : server_(server), args_(args), serial_(server.next_serial()) {
-    const sdk::Value options(server.services().values, args.options);
-    const sdk::Value name = options["name"];
-    name_ = name ? name.as_string() : std::string_view(args.node_name, args.node_name_length);
-    description_ = options["description"].as_string();
+    schema::BlockExportOptionsNbd options;
+    if (!schema::read(server.services().values, args.options, options))
+        throw sdk::Failure{OUTPORT_INVALID, "these are no options of an export of type 'nbd'"};
+    name_ = std::move(options.name).value_or(std::string(args.node_name, args.node_name_length));
+    description_ = std::move(options.description).value_or("");
 
     // In the reference server's order.
     if (!server.running())

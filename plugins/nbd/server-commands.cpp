@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // nbd-server-start, nbd-server-stop and --nbd-server.
+#include "nbd-types.hpp"
 #include "server.hpp"
 
 #include <outport/cpp/value.hpp>
@@ -51,9 +52,11 @@ void Server::fail(outport_qmp_call* call, std::string_view message) noexcept {
 void Server::start(outport_qmp_call* call, bool legacy) noexcept {
     if (state_ != State::Stopped)
         return fail(call, "NBD server already running");
-    const sdk::Value arguments(services_.values, call->arguments);
-    max_connections_ = std::uint32_t(arguments["max-connections"].as_uint());
-    handshake_seconds_ = std::uint32_t(arguments["handshake-max-seconds"].as_uint());
+    schema::NbdServerOptionsBase options; // what both forms share; the address is the host's to read
+    if (!schema::read(services_.values, call->arguments, options))
+        return fail(call, "these are no options of the NBD server");
+    max_connections_ = options.max_connections;
+    handshake_seconds_ = options.handshake_max_seconds;
     state_ = State::Starting;
     starting_ = call;
     call->data = this;
@@ -61,7 +64,8 @@ void Server::start(outport_qmp_call* call, bool legacy) noexcept {
     outport_listener_events events{};
     events.struct_size = sizeof events;
     events.accepted = &on_accepted;
-    services_.net->listen(services_.host, arguments["addr"].raw(), legacy ? 1 : 0, &events, this, &listener_,
+    const sdk::Value address = sdk::Value(services_.values, call->arguments)["addr"];
+    services_.net->listen(services_.host, address.raw(), legacy ? 1 : 0, &events, this, &listener_,
                           &listening_);
 }
 
@@ -130,7 +134,9 @@ void Server::on_closed(outport_net_done* done, std::int32_t, const char*, std::u
 }
 
 void Server::finish_when_quiet() noexcept {
-    if (state_ == State::Stopping && exports_.empty() && connections_ == 0 && !listener_ && !quiet_.running())
+    // A handshake that has handed its client over may still wait for its timer.
+    const bool nobody = exports_.empty() && connections_ == 0 && !handshakes_;
+    if (state_ == State::Stopping && nobody && !listener_ && !quiet_.running())
         services_.main.post(quiet_); // behind the events of what has just ended
 }
 

@@ -80,7 +80,9 @@ void Server::handshake_done(Handshake& handshake, bool handed_over) noexcept {
     if (handshake.next)
         handshake.next->link = handshake.link;
     delete &handshake;
-    if (!handed_over)
+    if (handed_over)
+        finish_when_quiet();
+    else
         connection_gone();
 }
 
@@ -93,12 +95,13 @@ void Server::connection_gone() {
 void Server::made_room() noexcept {
     if (state_ != State::Running || full())
         return;
-    if (!waiting_.empty()) {
+    while (!waiting_.empty() && !full()) {
         const int fd = waiting_.front();
         waiting_.erase(waiting_.begin());
-        return greet(fd);
+        greet(fd);
     }
-    services_.net->pause(listener_, 0);
+    if (!full())
+        services_.net->pause(listener_, 0);
 }
 
 } // namespace outport::nbd

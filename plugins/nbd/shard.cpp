@@ -26,12 +26,13 @@ void Shard::remove(Connection& connection, sdk::LoopOpBase& gone) noexcept {
 }
 
 void Shard::on_cut(std::int32_t) {
-    cutting_ = true;
     for (Connection* connection = connections_; connection;) {
         Connection* const next = connection->next_;
         connection->cut(); // may remove it
         connection = next;
     }
+    // Only now, and as the last act: once the main loop knows that all is closed, this may end at any moment.
+    cutting_ = true;
     close_when_empty();
 }
 
@@ -47,8 +48,8 @@ void Shard::close_when_empty() noexcept {
 void Shard::on_trim(std::int32_t) {
     if (cutting_)
         return close_when_empty();
-    pool_.trim();
-    consider_trim();
+    if (pool_.trim())
+        consider_trim();
 }
 
 void Shard::on_closed(std::int32_t) {

@@ -163,6 +163,25 @@ TEST(NbdBuffers, ReuseAndTrim) {
     EXPECT_EQ(pool.in_use(), 0u);
 }
 
+// An idle loop must not be woken again and again for memory that cannot be given back yet.
+TEST(NbdBuffers, TrimEndsWhenNothingCanBeFreed) {
+    BufferPool pool(1);
+    std::vector<Buffer*> held, unused;
+    while (pool.in_use() < 256)
+        (pool.in_use() % 4 == 0 ? held : unused).push_back(pool.take(16384));
+    for (Buffer* buffer : unused)
+        pool.drop(buffer);
+    EXPECT_TRUE(pool.wants_trim());
+    EXPECT_TRUE(pool.trim()) << "they were in use since the last";
+    EXPECT_FALSE(pool.trim()) << "each mapping has one that is in use";
+    for (Buffer* buffer : held)
+        pool.drop(buffer);
+    EXPECT_TRUE(pool.wants_trim());
+    EXPECT_TRUE(pool.trim());
+    EXPECT_FALSE(pool.trim());
+    EXPECT_FALSE(pool.wants_trim());
+}
+
 TEST(NbdBuffers, Alignment) {
     BufferPool pool(4096);
     for (std::size_t size : {1u, 4096u, 4097u, 65536u, 32u << 20}) {

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connections and the server's life in orders of events that a real kernel shows only now and then.
+#include "nbd-served.hpp"
+
+namespace outport::nbd {
+namespace {
+
+using test::Call, test::request;
+
+class NbdConnection : public test::NbdServed {};
+
+TEST_F(NbdConnection, ServesARead) {
+    const int fd = client();
+    say(fd, request(Command::Read, 4096, 512));
+    ASSERT_EQ(host.requests.size(), 1u);
+    EXPECT_EQ(host.requests[0]->offset, 4096u);
+    host.complete(host.requests[0], 0);
+    EXPECT_EQ(host.find(fd, IORING_OP_SEND)->len, kSimpleReplySize + 512);
+    EXPECT_TRUE(has_client());
+    cut_all();
+}
+
+// The other end reads no more while we still receive what it writes. Until the kernel has let go of the
+// payload's memory nobody else may have it.
+TEST_F(NbdConnection, PayloadStaysWhileTheKernelReceivesIt) {
+    const int one = client(), other = client();
+    say(one, request(Command::Read, 0, 512) + request(Command::Write, 0, 65536) + std::string(100, 'p'));
+    const auto* receiving = host.find(one, IORING_OP_RECV);
+    ASSERT_NE(receiving, nullptr);
+    const std::uint64_t begin = receiving->addr, end = begin + receiving->len;
+    host.complete(host.requests.front(), 0);
+    host.complete(host.find(one, IORING_OP_SEND), -EPIPE);
+    ASSERT_NE(host.find(one, IORING_OP_RECV), nullptr);
+
+    say(other, request(Command::Read, 0, end - begin));
+    ASSERT_EQ(host.requests.size(), 1u);
+    const std::uint64_t base = host.requests[0]->iov[0].base;
+    EXPECT_TRUE(base >= end || base + host.requests[0]->length <= begin);
+    cut_all();
+}
+
+// A client that has closed its sending side and reads nothing is not waited for without end.
+TEST_F(NbdConnection, EndsAClientThatDoesNotFetchItsLastReplies) {
+    const int fd = client();
+    say(fd, request(Command::Read, 0, 65536));
+    host.complete(host.requests.front(), 0);
+    ASSERT_NE(host.find(fd, IORING_OP_SEND), nullptr);
+    EXPECT_TRUE(host.timers.empty()) << "it may be slow as long as it may ask for more";
+    host.complete(host.find(fd, IORING_OP_RECV), 0);
+    ASSERT_EQ(host.timers.size(), 1u);
+
+    host.complete(host.find(fd, IORING_OP_SEND), 1000); // it does fetch something
+    host.fire_timer();
+    EXPECT_NE(::send(fd, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT), -1) << "cut although it made progress";
+    host.fire_timer();
+    EXPECT_EQ(::send(fd, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT), -1);
+    host.complete(host.find(fd, IORING_OP_SEND), -EPIPE);
+    EXPECT_FALSE(has_client());
+    host.turn();
+}
+
+TEST_F(NbdConnection, AnswersAllAfterTheEndOfTheStream) {
+    const int fd = client();
+    say(fd, request(Command::Read, 0, 512) + request(Command::Disconnect, 0, 0));
+    EXPECT_EQ(host.find(fd, IORING_OP_RECV), nullptr);
+    host.complete(host.requests.front(), 0);
+    host.complete(host.find(fd, IORING_OP_SEND), kSimpleReplySize + 512);
+    EXPECT_FALSE(has_client());
+    EXPECT_TRUE(host.timers.empty());
+    host.turn();
+}
+
+// The host may call fini as soon as the server says that it has stopped.
+TEST_F(NbdConnection, StopWaitsForTheTimerOfAHandshake) {
+    host.hold_cancelled = true;
+    const int fd = client();
+    host.complete(host.find(fd, IORING_OP_RECV), 0);
+    EXPECT_FALSE(has_client());
+    host.turn();
+    EXPECT_EQ(safe_.status, OUTPORT_OK);
+    export_.reset();
+
+    Call stop;
+    run("nbd-server-stop", stop);
+    host.closing->complete(host.closing, OUTPORT_OK, nullptr, 0);
+    host.turn();
+    EXPECT_FALSE(stop.status);
+    host.hold_cancelled = false;
+    host.turn();
+    EXPECT_EQ(stop.status, OUTPORT_OK);
+}
+
+} // namespace
+} // namespace outport::nbd
