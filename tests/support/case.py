@@ -65,7 +65,11 @@ class OutportTest(unittest.TestCase):
             self.skipTest(reason)
 
     def require_oracle(self):
-        self.require(daemon.oracle(), "no qemu-storage-daemon to compare with")
+        """The reference program in the version that is compared with."""
+        program = daemon.oracle()
+        self.require(program, "no qemu-storage-daemon to compare with")
+        version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+        self.require(" 10.0.2 " in version, f"compared is with 10.0.2, here is {version.splitlines()[0]}")
 
     # --- daemons --------------------------------------------------------------------------------------------
     def new_daemon(self, flavour="outport", **options):
