@@ -45,7 +45,7 @@ class Server:
         while not listening(self.socket):
             if self.process.poll() is not None:
                 raise SystemExit(f"{self.name}: {self.process.stderr.read().decode()}")
-            time.sleep(0.002)
+            os.sched_yield()
 
     def stop(self):
         self.process.kill()

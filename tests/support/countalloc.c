@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A library to preload: counts what a process asks of the heap and of the address space, by kind, in a file named by
-// OUTPORT_COUNTALLOC that another process maps (or reads) at any time. Counts the daemon and its plugins alike, in
-// whatever language, since it stands in front of the C library. All of it may run in any thread.
+// A library to preload: counts what a process asks of the heap and of the address space, by kind, in a file
+// named by OUTPORT_COUNTALLOC that another process maps (or reads) at any time. Counts the daemon and its
+// plugins alike, in whatever language, since it stands in front of the C library. All of it may run in any
+// thread.
 #undef _FILE_OFFSET_BITS // each name as it is called, not the one that it would be renamed to
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +35,8 @@ __attribute__((constructor)) static void open_counts(void) {
     if (fd < 0)
         return;
     if (ftruncate(fd, sizeof early) == 0) {
-        void* mapped = (void*)syscall(SYS_mmap, NULL, sizeof early, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        void* mapped =
+            (void*)syscall(SYS_mmap, NULL, sizeof early, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (mapped != MAP_FAILED)
             counts = mapped;
     }

@@ -110,7 +110,7 @@ class Daemon:
                 raise DaemonFailed(self.process.returncode, self.stderr())
             if time.monotonic() > deadline:
                 raise TimeoutError("its pid file never came")
-            time.sleep(0.002)
+            os.sched_yield()
 
     def wait_socket(self, path):
         """Waits until the unix socket listens. Asks the kernel: a connection just to see would be a client to it."""

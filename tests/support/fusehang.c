@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mounts a FUSE file system whose files never answer: a name is found and looks like a file of 1 MiB, but the OPEN that
-// follows (or, with "lookup", already the LOOKUP) gets no reply. Speaks to /dev/fuse itself; needs root. Prints "ready"
-// once mounted and "waiting" when a request hangs; unmounts and ends when standard input closes.
+// Mounts a FUSE file system whose files never answer: a name is found and looks like a file of 1 MiB, but the
+// OPEN that follows (or, with "lookup", already the LOOKUP) gets no reply. Speaks to /dev/fuse itself; needs
+// root. Prints "ready" once mounted and "waiting" when a request hangs; unmounts and ends when standard input
+// closes.
 //
-// A request that hangs is not even read: for one that the file system has taken, the kernel keeps the caller from dying
-// until there is an answer (fs/fuse/dev.c, request_wait_answer), so nothing could be asked of the caller's end.
+// A request that hangs is not even read: for one that the file system has taken, the kernel keeps the caller
+// from dying until there is an answer (fs/fuse/dev.c, request_wait_answer), so nothing could be asked of the
+// caller's end.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -21,7 +23,8 @@
 static int device;
 
 static void reply(uint64_t unique, int error, const void* data, size_t size) {
-    struct fuse_out_header header = {.len = (uint32_t)(sizeof header + size), .error = error, .unique = unique};
+    struct fuse_out_header header = {
+        .len = (uint32_t)(sizeof header + size), .error = error, .unique = unique};
     struct iovec parts[2] = {{&header, sizeof header}, {(void*)data, size}};
     if (writev(device, parts, 2) < 0)
         perror("fusehang: reply");
@@ -38,13 +41,17 @@ static struct fuse_attr attributes(uint64_t inode) {
 static bool serve(const struct fuse_in_header* in, bool hang_at_lookup) {
     switch (in->opcode) {
     case FUSE_INIT: {
-        struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = 4096,
-                                    .max_background = 64, .congestion_threshold = 48};
+        struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION,
+                                    .minor = 31,
+                                    .max_write = 4096,
+                                    .max_background = 64,
+                                    .congestion_threshold = 48};
         reply(in->unique, 0, &out, sizeof out);
         return hang_at_lookup;
     }
     case FUSE_LOOKUP: {
-        struct fuse_entry_out out = {.nodeid = 2, .entry_valid = 1000, .attr_valid = 1000, .attr = attributes(2)};
+        struct fuse_entry_out out = {
+            .nodeid = 2, .entry_valid = 1000, .attr_valid = 1000, .attr = attributes(2)};
         reply(in->unique, 0, &out, sizeof out);
         return true;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the tests' own NBD programs need of the protocol: constants, byte order, connecting and the handshake.
-// Shares no code with the plugin, so that a mistake there is not repeated here. Each function blocks; thread-safe.
+// Shares no code with the plugin, so that a mistake there is not repeated here. Each function blocks;
+// thread-safe.
 #pragma once
 
 #include <arpa/inet.h>
@@ -20,7 +21,7 @@
 
 namespace nbd {
 
-constexpr std::uint64_t kGreeting = 0x4e42444d41474943;   // "NBDMAGIC"
+constexpr std::uint64_t kGreeting = 0x4e42444d41474943;    // "NBDMAGIC"
 constexpr std::uint64_t kOptionMagic = 0x49484156454f5054; // "IHAVEOPT"
 constexpr std::uint64_t kOptionReply = 0x3e889045565a9;
 constexpr std::uint32_t kRequestMagic = 0x25609513;
@@ -62,7 +63,9 @@ static_assert(sizeof(OptionHeader) == 16 && sizeof(OptionReply) == 20);
     std::fprintf(stderr, "%s\n", what.c_str());
     std::exit(1);
 }
-[[noreturn]] inline void die_errno(const std::string& what) { die(what + ": " + std::strerror(errno)); }
+[[noreturn]] inline void die_errno(const std::string& what) {
+    die(what + ": " + std::strerror(errno));
+}
 
 inline bool read_all(int fd, void* data, std::size_t size) {
     auto* at = static_cast<char*>(data);

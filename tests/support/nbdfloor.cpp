@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The floor: the least that an NBD server over sockets can cost. Answers reads from one static buffer and throws writes
-// away; one thread, epoll, one recv and one sendmsg for everything that is there. Any export name is served.
+// The floor: the least that an NBD server over sockets can cost. Answers reads from one static buffer and
+// throws writes away; one thread, epoll, one recv and one sendmsg for everything that is there. Any export
+// name is served.
 #include "nbd-wire.hpp"
 
 #include <algorithm>
@@ -85,8 +86,8 @@ void answer(Client& c, const nbd::Request& request) {
         struct [[gnu::packed]] {
             nbd::Chunk chunk;
             std::uint64_t offset;
-        } header{{htobe32(nbd::kStructuredReply), htobe16(nbd::kChunkDone), htobe16(nbd::kChunkData), request.cookie,
-                  htobe32(length + 8)},
+        } header{{htobe32(nbd::kStructuredReply), htobe16(nbd::kChunkDone), htobe16(nbd::kChunkData),
+                  request.cookie, htobe32(length + 8)},
                  request.offset};
         add_header(c, header);
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clients that die in the middle of everything: forks one after the other (a few at once), and each kills itself with
-// SIGKILL at a point of its own: in the handshake, inside a request's header, inside its payload, inside a reply. Those
-// past the handshake have at least 8 requests in flight, and the least of them all is printed.
+// Clients that die in the middle of everything: forks one after the other (a few at once), and each kills
+// itself with SIGKILL at a point of its own: in the handshake, inside a request's header, inside its payload,
+// inside a reply. Those past the handshake have at least 8 requests in flight, and the least of them all is
+// printed.
 #include "nbd-wire.hpp"
 
 #include <algorithm>
@@ -57,16 +58,21 @@ nbd::Request request(nbd::Command type, std::uint64_t cookie, std::uint64_t offs
         auto type = i % 5 == 4 && writable ? nbd::kFlush : i % 2 && writable ? nbd::kWrite : nbd::kRead;
         // Few bytes of writes while nobody reads: the server may stop reading when its own sends are stuck.
         auto size = type == nbd::kFlush ? 0 : type == nbd::kWrite ? std::min(length, 4096u) : length;
-        auto r = request(type, i, type == nbd::kFlush ? 0 : (number * 12 + i) * 7919ull % (found.size - length), size);
-        if (!nbd::write_all(fd, &r, sizeof r) || (type == nbd::kWrite && !nbd::write_all(fd, payload.data(), size)))
+        auto r = request(type, i,
+                         type == nbd::kFlush ? 0 : (number * 12 + i) * 7919ull % (found.size - length), size);
+        if (!nbd::write_all(fd, &r, sizeof r) ||
+            (type == nbd::kWrite && !nbd::write_all(fd, payload.data(), size)))
             break;
         ++sent;
     }
     auto last = request(writable ? nbd::kWrite : nbd::kRead, 99, 0, length);
     switch (number % 4) {
-    case 0: break;
-    case 1: nbd::write_all(fd, &last, 13); break; // inside a header
-    case 2:                                       // inside a payload
+    case 0:
+        break;
+    case 1:
+        nbd::write_all(fd, &last, 13);
+        break; // inside a header
+    case 2:    // inside a payload
         nbd::write_all(fd, &last, sizeof last);
         if (writable)
             nbd::write_all(fd, payload.data(), std::min(length / 3, 2048u));
@@ -101,10 +107,11 @@ int main(int argc, char** argv) {
             nbd::die("unknown option " + key);
     }
     if (o.where.empty())
-        nbd::die("usage: nbdkill --to unix:PATH|tcp:HOST:PORT --export NAME [--count N] [--handshakes N] [--together N]");
+        nbd::die("usage: nbdkill --to unix:PATH|tcp:HOST:PORT --export NAME [--count N] [--handshakes N] "
+                 "[--together N]");
     auto total = o.count + o.handshakes;
-    auto* shared = static_cast<unsigned*>(mmap(nullptr, total * sizeof(unsigned), PROT_READ | PROT_WRITE,
-                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    auto* shared = static_cast<unsigned*>(
+        mmap(nullptr, total * sizeof(unsigned), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     unsigned running = 0, killed = 0, odd = 0;
     auto reap = [&] {
         int status = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A lean NBD load generator: one thread, plain sockets and epoll, no client library, payload never looked at, so that
-// what it measures is the server. Prints one JSON line.
+// A lean NBD load generator: one thread, plain sockets and epoll, no client library, payload never looked at,
+// so that what it measures is the server. Prints one JSON line.
 #include "nbd-wire.hpp"
 
 #include <algorithm>
@@ -51,8 +51,8 @@ struct Histogram {
 struct Connection {
     int fd = -1;
     std::vector<char> in;
-    std::size_t have = 0;         // bytes of headers not yet parsed, at the start of `in`
-    std::uint64_t skip = 0;       // payload bytes still to pass over
+    std::size_t have = 0;   // bytes of headers not yet parsed, at the start of `in`
+    std::uint64_t skip = 0; // payload bytes still to pass over
     bool finish_after_skip = false;
     std::uint32_t finishing = 0;
     std::vector<nbd::Request> out;
@@ -120,8 +120,9 @@ void Load::submit(Connection& c, std::uint32_t slot) {
     bool is_random = o_.op.starts_with("rand") || o_.op == "mixed";
     bool is_write = o_.op.ends_with("write") || (o_.op == "mixed" && (random() >> 32) % 10 < 3);
     auto block = is_random ? (random() >> 16) % blocks_ : c.next_offset++ % blocks_;
-    c.out.push_back({htobe32(nbd::kRequestMagic), 0, htobe16(is_write ? nbd::kWrite : nbd::kRead), htobe64(slot | (is_write ? 0 : kReadBit)),
-                     htobe64(block * o_.block), htobe32(o_.block)});
+    c.out.push_back({htobe32(nbd::kRequestMagic), 0, htobe16(is_write ? nbd::kWrite : nbd::kRead),
+                     htobe64(slot | (is_write ? 0 : kReadBit)), htobe64(block * o_.block),
+                     htobe32(o_.block)});
     ++issued_;
     ++in_flight_;
 }
@@ -246,8 +247,8 @@ void Load::report(double seconds) {
     std::printf("{\"requests\": %llu, \"errors\": %llu, \"seconds\": %.6f, \"iops\": %.1f, \"mib_s\": %.1f, "
                 "\"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f}\n",
                 static_cast<unsigned long long>(done_), static_cast<unsigned long long>(errors_), seconds,
-                double(done_) / seconds, double(done_) * o_.block / seconds / (1 << 20), latencies_.quantile_us(0.5),
-                latencies_.quantile_us(0.99), latencies_.quantile_us(0.999));
+                double(done_) / seconds, double(done_) * o_.block / seconds / (1 << 20),
+                latencies_.quantile_us(0.5), latencies_.quantile_us(0.99), latencies_.quantile_us(0.999));
 }
 
 void Load::run() {
@@ -287,7 +288,8 @@ Options parse_arguments(int argc, char** argv) {
             continue;
         }
         if (i + 1 == argc)
-            nbd::die("usage: nbdload --to unix:PATH|tcp:HOST:PORT --export NAME [--op read|write|randread|randwrite|"
+            nbd::die("usage: nbdload --to unix:PATH|tcp:HOST:PORT --export NAME [--op "
+                     "read|write|randread|randwrite|"
                      "mixed] [--connections N] [--depth N] [--block BYTES] [--range BYTES] [--structured] "
                      "--seconds S|--requests N");
         std::string value = argv[++i];
@@ -319,4 +321,6 @@ Options parse_arguments(int argc, char** argv) {
 
 } // namespace
 
-int main(int argc, char** argv) { Load(parse_arguments(argc, argv)).run(); }
+int main(int argc, char** argv) {
+    Load(parse_arguments(argc, argv)).run();
+}

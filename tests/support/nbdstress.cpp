@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Verified load over many NBD connections (libnbd): reads, writes, FUA, zeroes and flushes, aligned and not, each
-// connection in a region of its own and the first few also in one that they share. Keeps what was acknowledged and what
-// was made durable; `verify` checks an image against that after the server was killed or lost its power.
+// Verified load over many NBD connections (libnbd): reads, writes, FUA, zeroes and flushes, aligned and not,
+// each connection in a region of its own and the first few also in one that they share. Keeps what was
+// acknowledged and what was made durable; `verify` checks an image against that after the server was killed
+// or lost its power.
 #include "stress-model.hpp"
 
-#include <csignal>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <libnbd.h>
 #include <memory>
@@ -129,8 +130,11 @@ void Stress::open() {
 // Chooses what to do next; false when every slot tried is busy.
 bool Stress::pick(Op& op) {
     auto dice = random() % 100;
-    op.kind = dice < 5 ? Kind::Flush : dice < 37 ? Kind::Read : dice < 80 ? Kind::Write : dice < 91 ? Kind::WriteFua
-                                                                                                     : Kind::Zeroes;
+    op.kind = dice < 5    ? Kind::Flush
+              : dice < 37 ? Kind::Read
+              : dice < 80 ? Kind::Write
+              : dice < 91 ? Kind::WriteFua
+                          : Kind::Zeroes;
     if (op.kind == Kind::Zeroes && o_.no_zeroes)
         op.kind = Kind::Write;
     if (op.kind == Kind::Flush)
@@ -158,20 +162,31 @@ void Stress::send(Op& op) {
     auto size = op.buffer.size();
     auto at = op.slot ? op.slot->address : 0;
     switch (op.kind) {
-    case Kind::Read: cookie = nbd_aio_pread(h, data, size, at, done, 0); break;
-    case Kind::Write: cookie = nbd_aio_pwrite(h, data, size, at, done, 0); break;
-    case Kind::WriteFua: cookie = nbd_aio_pwrite(h, data, size, at, done, LIBNBD_CMD_FLAG_FUA); break;
+    case Kind::Read:
+        cookie = nbd_aio_pread(h, data, size, at, done, 0);
+        break;
+    case Kind::Write:
+        cookie = nbd_aio_pwrite(h, data, size, at, done, 0);
+        break;
+    case Kind::WriteFua:
+        cookie = nbd_aio_pwrite(h, data, size, at, done, LIBNBD_CMD_FLAG_FUA);
+        break;
     case Kind::Zeroes: {
-        std::uint32_t flags = (op.sequence & 2 ? LIBNBD_CMD_FLAG_NO_HOLE : 0) | (op.sequence & 4 ? LIBNBD_CMD_FLAG_FUA : 0);
+        std::uint32_t flags =
+            (op.sequence & 2 ? LIBNBD_CMD_FLAG_NO_HOLE : 0) | (op.sequence & 4 ? LIBNBD_CMD_FLAG_FUA : 0);
         cookie = nbd_aio_zero(h, op.slot->length, at, done, flags);
         break;
     }
-    case Kind::Flush: cookie = nbd_aio_flush(h, done, 0); break;
-    case Kind::Idle: break;
+    case Kind::Flush:
+        cookie = nbd_aio_flush(h, done, 0);
+        break;
+    case Kind::Idle:
+        break;
     }
     if (cookie < 0 && !nbd_aio_is_dead(h))
         die_nbd("submit");
-    // A dead handle refuses, and the callback is not called (its free function would be): what was asked stays unknown.
+    // A dead handle refuses, and the callback is not called (its free function would be): what was asked
+    // stays unknown.
 }
 
 void Stress::issue(Op& op) {
@@ -207,7 +222,8 @@ void Stress::issue(Op& op) {
 }
 
 void Stress::completed(Op& op, int error) {
-    if (error == ENOTCONN || (error && (nbd_aio_is_dead(op.connection->handle) || nbd_aio_is_closed(op.connection->handle) || lost_))) {
+    if (error == ENOTCONN || (error && (nbd_aio_is_dead(op.connection->handle) ||
+                                        nbd_aio_is_closed(op.connection->handle) || lost_))) {
         lose(*op.connection);
         --in_flight_;
         op.kind = Kind::Idle;
@@ -284,7 +300,8 @@ int Stress::finish() {
                 "\"lost\": %s, \"in_flight\": %u, \"wrong\": %u}\n",
                 static_cast<unsigned long long>(counts_[1]), static_cast<unsigned long long>(counts_[2]),
                 static_cast<unsigned long long>(counts_[3]), static_cast<unsigned long long>(counts_[4]),
-                static_cast<unsigned long long>(counts_[5]), lost_ ? "true" : "false", in_flight_at_loss_, wrong_);
+                static_cast<unsigned long long>(counts_[5]), lost_ ? "true" : "false", in_flight_at_loss_,
+                wrong_);
     return wrong_ || (lost_ && !o_.survive_loss) ? 1 : 0;
 }
 
@@ -326,8 +343,10 @@ int verify(const Options& o) {
 Options parse_arguments(int argc, char** argv) {
     Options o;
     if (argc < 2)
-        die("usage: nbdstress run|verify --uri URI [--connections N] [--shared N] [--depth N] [--region BYTES] [--base OFFSET] "
-            "[--ops N] [--seed N] [--state FILE] [--mode acked|durable] [--survive-loss] [--no-zeroes]; SIGTERM ends a run");
+        die("usage: nbdstress run|verify --uri URI [--connections N] [--shared N] [--depth N] [--region "
+            "BYTES] [--base OFFSET] "
+            "[--ops N] [--seed N] [--state FILE] [--mode acked|durable] [--survive-loss] [--no-zeroes]; "
+            "SIGTERM ends a run");
     o.command = argv[1];
     for (int i = 2; i < argc; ++i) {
         std::string key = argv[i];
@@ -372,7 +391,7 @@ Options parse_arguments(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     auto options = parse_arguments(argc, argv);
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = [](int) { g_stop = 1; };
     sigaction(SIGTERM, &action, nullptr);
     if (options.command == "verify")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stamped blocks as stamps.py defines them: address, sequence number and checksum in every block. Thread-safe.
+// Stamped blocks as stamps.py defines them: address, sequence number and checksum in every block.
+// Thread-safe.
 #pragma once
 
 #include <algorithm>
@@ -35,8 +36,8 @@ inline std::uint32_t crc32(std::span<const unsigned char> data) {
     return ~crc;
 }
 
-// The block that sequence number `sequence` writes at `address`. Number 0 is a block never written, and odd numbers are
-// write-zeroes: both are zero bytes.
+// The block that sequence number `sequence` writes at `address`. Number 0 is a block never written, and odd
+// numbers are write-zeroes: both are zero bytes.
 inline void make(std::uint64_t address, std::uint64_t sequence, std::span<unsigned char> out) {
     if (sequence == 0 || (sequence & 1)) {
         std::fill(out.begin(), out.end(), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What nbdstress knows of each slot (a range that is always written whole): what was acknowledged, what a flush made
-// durable, and what was submitted since. Only for one thread.
+// What nbdstress knows of each slot (a range that is always written whole): what was acknowledged, what a
+// flush made durable, and what was submitted since. Only for one thread.
 #pragma once
 
 #include "stamp.hpp"
@@ -38,9 +38,11 @@ struct Slot {
     }
 };
 
-// Region `number` of the image cut into slots: aligned ones, and ones of odd sizes that share blocks with neighbours.
+// Region `number` of the image cut into slots: aligned ones, and ones of odd sizes that share blocks with
+// neighbours.
 inline void cut_region(std::vector<Slot>& out, std::uint64_t begin, std::uint64_t size, unsigned number) {
-    static constexpr std::uint32_t kSizes[] = {4096, 512, 5003, 65536, 1000, 4096, 16384, 3001, 512, 12288, 777, 4096};
+    static constexpr std::uint32_t kSizes[] = {4096,  512,  5003, 65536, 1000, 4096,
+                                               16384, 3001, 512,  12288, 777,  4096};
     std::uint64_t at = begin;
     for (unsigned i = number;; ++i) {
         auto length = kSizes[i % std::size(kSizes)];
@@ -56,8 +58,9 @@ inline void cut_region(std::vector<Slot>& out, std::uint64_t begin, std::uint64_
     }
 }
 
-// Checks data read from a slot against the values it may hold. Each piece between two sector boundaries may come from
-// another of them, since a write that was cut off by a power loss is only whole by sectors. Says what is wrong.
+// Checks data read from a slot against the values it may hold. Each piece between two sector boundaries may
+// come from another of them, since a write that was cut off by a power loss is only whole by sectors. Says
+// what is wrong.
 inline std::optional<std::string> check(const Slot& slot, std::span<const unsigned char> data,
                                         const std::vector<std::uint64_t>& allowed) {
     std::vector<std::vector<unsigned char>> values;
@@ -75,11 +78,13 @@ inline std::optional<std::string> check(const Slot& slot, std::span<const unsign
                 std::memcpy(&found, data.data() + 16, 8);
             char text[256];
             std::snprintf(text, sizeof text,
-                          "slot %#llx+%u: bytes from %zu are none of the %zu values it may hold (first %llu, last %llu); "
+                          "slot %#llx+%u: bytes from %zu are none of the %zu values it may hold (first %llu, "
+                          "last %llu); "
                           "a stamp there would say %llu",
                           static_cast<unsigned long long>(slot.address), slot.length, at, allowed.size(),
                           static_cast<unsigned long long>(allowed.front()),
-                          static_cast<unsigned long long>(allowed.back()), static_cast<unsigned long long>(found));
+                          static_cast<unsigned long long>(allowed.back()),
+                          static_cast<unsigned long long>(found));
             return text;
         }
         at = end;
