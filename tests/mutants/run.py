@@ -80,6 +80,7 @@ def targets_for(test):
 
 def judge(mutant):
     """None when the test noticed; else what went wrong."""
+    whole = {name: (SOURCE / name).read_bytes() for name in mutant.files}
     patch = ["patch", "-p1", "--no-backup-if-mismatch", "-d", SOURCE, "-i", mutant.path]
     done = run([*patch, "--forward", "-r", "-"])
     try:
@@ -97,8 +98,8 @@ def judge(mutant):
             return f"{mutant.test} passes all the same"
         return None
     finally:
-        for name in mutant.files:
-            shutil.copyfile(TOP / name, SOURCE / name)
+        for name, data in whole.items():
+            (SOURCE / name).write_bytes(data)
 
 
 def choose(arguments):
