@@ -2,6 +2,7 @@
 #include "host/block/queue.hpp"
 
 #include "host/block/border.hpp"
+#include "host/block/large-turn.hpp"
 #include "host/block/queue-resize.hpp"
 #include "host/block/seat.hpp"
 #include "host/loop/loop.hpp"
@@ -36,31 +37,36 @@ void Queue::submit(outport_block_request* const* requests, std::uint32_t count) 
         request->queue = this;
         ++in_flight_;
         bool parked = seat_.parked();
-        if (!parked && !waiting_.linked() && take_turn(*requests[i])) {
+        Turn turn = parked || waiting_.linked() ? Turn::Later : take_turn(*requests[i]);
+        if (turn == Turn::Now) {
             dispatch(*request);
             continue;
         }
         request->waiting = true;
         request->io.hook.insert_before(waiting_);
-        if (!parked && !serve_task_.queued())
+        if (!parked && turn == Turn::Later && !large_hook_.linked() && !serve_task_.queued())
             seat_.loop().yield(serve_task_);
     }
 }
 
 // Whether the quantum of this turn has room. A request larger than the rest of it may go, so none waits for
 // ever.
-bool Queue::take_turn(const outport_block_request& request) noexcept {
+Queue::Turn Queue::take_turn(const outport_block_request& request) noexcept {
     if (turn_ != seat_.loop().turn()) {
         turn_ = seat_.loop().turn();
         bytes_left_ = kTurnBytes;
         requests_left_ = kTurnRequests;
     }
     if (requests_left_ == 0 || bytes_left_ <= 0)
-        return false;
+        return Turn::Later;
+    bool moves_data = request.op == OUTPORT_BLOCK_READ || request.op == OUTPORT_BLOCK_WRITE;
+    if (moves_data && request.length > LargeTurn::kLarge &&
+        !LargeTurn::of(seat_.loop()).admit(*this, request.length))
+        return Turn::Called;
     --requests_left_;
-    if (request.op == OUTPORT_BLOCK_READ || request.op == OUTPORT_BLOCK_WRITE)
+    if (moves_data)
         bytes_left_ -= static_cast<std::int64_t>(std::min<std::uint64_t>(request.length, INT64_MAX / 2));
-    return true;
+    return Turn::Now;
 }
 
 void Queue::serve() {
@@ -69,11 +75,11 @@ void Queue::serve() {
     while (waiting_.linked()) {
         auto* io = owner_of(waiting_.next, &Io::hook);
         auto* request = owner_of(io, &QueueRequest::io);
-        if (!take_turn(*request->abi())) {
-            if (!serve_task_.queued())
-                seat_.loop().yield(serve_task_);
+        Turn turn = take_turn(*request->abi());
+        if (turn == Turn::Later && !serve_task_.queued())
+            seat_.loop().yield(serve_task_);
+        if (turn != Turn::Now)
             return;
-        }
         io->hook.unlink();
         request->waiting = false;
         dispatch(*request);

@@ -59,10 +59,12 @@ class Queue {
     static Queue* from(outport_block_queue* handle) noexcept { return reinterpret_cast<Queue*>(handle); }
 
   private:
+    friend class LargeTurn;
     friend class Seat;
     friend class QueueResize;
 
-    bool take_turn(const outport_block_request& request) noexcept;
+    enum class Turn : std::uint8_t { Now, Later, Called }; // Called: LargeTurn calls serve()
+    Turn take_turn(const outport_block_request& request) noexcept;
     void dispatch(QueueRequest& request);
     void begin_resize(QueueRequest& request);
     void fail_soon(QueueRequest& request, std::int32_t result);
@@ -76,6 +78,7 @@ class Queue {
     outport_block_notices notices_{};
     void* data_;
     ListHook waiting_;
+    ListHook large_hook_; // in LargeTurn's list
     ListHook failed_;
     loop::Task serve_task_, failed_task_;
     std::uint64_t turn_ = UINT64_MAX;
