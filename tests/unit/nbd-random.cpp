@@ -147,15 +147,15 @@ class NbdRandom : public test::NbdServed, public testing::WithParamInterface<uns
     void step() {
         Peer& peer = peers_[below(unsigned(peers_.size()))];
         const unsigned what = below(100);
-        if (what < 25 && peer.open.size() < 200)
+        if (what < 40 && peer.open.size() < 200)
             ask(peer);
         else if (what < 70 && !host.entries.empty())
-            transfer(below(unsigned(host.entries.size())), below(60) == 0);
+            transfer(below(unsigned(host.entries.size())), below(25) == 0);
         else if (what < 98 && !host.requests.empty())
             finish(host.requests[below(unsigned(host.requests.size()))]);
         else if (what == 98 && !host.timers.empty())
             host.fire_timer();
-        if (peers_.size() < 40 && below(50) == 0)
+        if (peers_.size() < 100 && below(25) == 0)
             peers_.push_back({.fd = client()});
     }
 
