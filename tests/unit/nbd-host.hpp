@@ -45,7 +45,7 @@ struct Host {
         static Host* host = nullptr;
         return host;
     }
-    const outport_host* face() const noexcept { return &kHost; }
+    const outport_host* face() const noexcept;
     outport_loop* loop() noexcept { return reinterpret_cast<outport_loop*>(this); }
 
     // Runs what is ready: first what was posted, then what was put off to the end of the turn, then what was
@@ -97,6 +97,12 @@ struct Host {
     std::deque<outport_loop_op*> posted_, deferred_, cancelled_;
     std::map<outport_loop_op*, std::int32_t> results_;
     std::unique_ptr<io_uring_sqe> sqe_;
+    friend struct Tables;
+};
+
+// What the host offers.
+struct Tables {
+    static Host* the() { return Host::the(); }
 
     static constexpr outport_block_api kBlock = {
         .struct_size = sizeof(outport_block_api),
@@ -237,5 +243,9 @@ struct Host {
         .set_error = [](outport_error*, const char*, std::uint64_t, const char*, std::uint64_t) noexcept {},
     };
 };
+
+inline const outport_host* Host::face() const noexcept {
+    return &Tables::kHost;
+}
 
 } // namespace outport::nbd::test

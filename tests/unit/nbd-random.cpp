@@ -156,7 +156,7 @@ class NbdRandom : public test::NbdServed, public testing::WithParamInterface<uns
         else if (what == 98 && !host.timers.empty())
             host.fire_timer();
         if (peers_.size() < 100 && below(25) == 0)
-            peers_.push_back({.fd = client()});
+            peers_.emplace_back().fd = client();
     }
 
     bool anything_left() {
@@ -171,7 +171,7 @@ class NbdRandom : public test::NbdServed, public testing::WithParamInterface<uns
 };
 
 TEST_P(NbdRandom, NoMemoryIsSharedAndNoAnswerLost) {
-    peers_.push_back({.fd = client()});
+    peers_.emplace_back().fd = client();
     for (unsigned i = 0; i < 4000 && !HasFatalFailure(); ++i) {
         step();
         check_memory();
