@@ -96,8 +96,8 @@ bool Connection::busy() const noexcept {
 void Connection::settle() noexcept {
     if (!ended_)
         return;
-    if (filling_ &&
-        !receive_.running()) // as long as it runs, the kernel may write into that payload's memory
+    // As long as the receive runs, the kernel may write into that payload's memory.
+    if (filling_ && !receive_.running())
         release(*std::exchange(filling_, nullptr));
     if (send_.running() && !broken_ && !linger_.running()) {
         progress_ = false;
