@@ -59,6 +59,7 @@ def prepare():
     AREA.mkdir(exist_ok=True)
     copy_tree()
     os.environ["CCACHE_NOHASHDIR"] = "1"
+    os.environ["OUTPORT_JOB_SECONDS"] = "120"  # a test that stands still has noticed as well
     os.environ["CCACHE_BASEDIR"] = str(SOURCE)
     if not (BUILD / "build.ninja").exists():
         done = run(["meson", "setup", BUILD, SOURCE, "-Dtest-drivers=true"])

@@ -17,7 +17,7 @@ import time
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 COUNT = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
 TAP = re.compile(r"(not )?ok\s+\d*\s*-?\s*([^#\n]*)(?:#\s*(\w+)\s*(.*))?$")
-JOB_SECONDS = 3000  # a net
+JOB_SECONDS = int(os.environ.get("OUTPORT_JOB_SECONDS", "3000"))  # a net
 
 
 @dataclasses.dataclass
