@@ -30,8 +30,7 @@ struct Alarm {
 
 bool Daemon::wait(const bool& done, std::uint64_t deadline_ns, bool until_ending) {
     Alarm alarm(*parts_->loop, deadline_ns);
-    while (!done && !alarm.rang && !(until_ending && parts_->ending))
-        parts_->loop->run_once(true);
+    parts_->loop->run_until([&] { return done || alarm.rang || (until_ending && parts_->ending); });
     return done;
 }
 

@@ -15,12 +15,12 @@
 namespace outport::loop {
 namespace {
 
-// Where the kernel gives an operation to its workers (buffered writes to most file systems), completions come
-// one by one, microseconds apart. From so many in flight on, half of them may gather, but for no longer than
-// a wake-up costs.
-constexpr std::uint32_t kGatherFrom = 8;
+// Where the kernel gives an operation to its workers (buffered writes to most file systems), completions
+// come one by one, microseconds apart. From so many in flight on, three quarters of them may gather, but for
+// no longer than a few wake-ups would cost.
+constexpr std::uint32_t kGatherFrom = 4;
 constexpr std::uint32_t kGatherMost = 16;
-constexpr std::uint32_t kGatherMicroseconds = 30;
+constexpr std::uint32_t kGatherMicroseconds = 50;
 
 void cpu_pause() noexcept {
 #if defined(__x86_64__)
@@ -37,6 +37,10 @@ bool Loop::has_work() const noexcept {
            ring_.has_completions() || !posted_.empty();
 }
 
+bool Loop::gathers() const noexcept {
+    return gathering_ >= kGatherFrom && ring_.can_gather();
+}
+
 void Loop::submit_and_wait(Sleep sleep) {
     if (sleep != Sleep::Never && !has_work()) {
         wait_for_work();
@@ -46,7 +50,7 @@ void Loop::submit_and_wait(Sleep sleep) {
 }
 
 void Loop::wait_for_work() {
-    if (!poll_.limits().max_ns) {
+    if (!poll_.limits().max_ns || gathers()) {
         sleep();
         return;
     }
@@ -99,8 +103,8 @@ void Loop::sleep() noexcept {
         return;
     }
     ++stats_.sleeps;
-    if (gathering_ >= kGatherFrom && ring_.can_gather())
-        enter(std::min(gathering_ / 2, kGatherMost), timeout, kGatherMicroseconds);
+    if (gathers())
+        enter(std::min(gathering_ - gathering_ / 4, kGatherMost), timeout, kGatherMicroseconds);
     else
         enter(1, timeout);
     sleeping_.store(false, std::memory_order_relaxed);

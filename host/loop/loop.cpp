@@ -107,19 +107,27 @@ std::size_t Loop::drain(std::uint64_t drain_ns) {
 }
 
 void Loop::turn_once(Sleep sleep) {
+    std::uint64_t before = called_back_;
+    begin_turn();
+    if (sleep == Sleep::IfNothingWasDone && called_back_ != before)
+        sleep = Sleep::Never;
+    end_turn(sleep);
+}
+
+void Loop::begin_turn() {
     assert(on_thread() && !in_turn_);
     in_turn_ = true;
     ++turn_;
     turn_time_ns_ = 0;
-    std::uint64_t before = called_back_;
     append(yielded_, ready_);
     run_completions();
     run_timers();
     run_posted();
     run_ready();
     run_deferred();
-    if (sleep == Sleep::IfNothingWasDone && called_back_ != before)
-        sleep = Sleep::Never;
+}
+
+void Loop::end_turn(Sleep sleep) {
     submit_and_wait(sleep);
     in_turn_ = false;
 }

@@ -57,6 +57,13 @@ class Loop {
     // waits for the holders, and returns how many of both did not come back within `drain_ns`. In a sound
     // program that is 0; otherwise the loop must not be destroyed: the kernel or a thread still uses it.
     std::size_t run(std::uint64_t drain_ns = 5'000'000'000);
+    // Turns until `done()`, which is asked before each turn and before each sleep.
+    template <class Done> void run_until(Done done) {
+        while (!done()) {
+            begin_turn();
+            end_turn(done() ? Sleep::Never : Sleep::IfNothingIsLeft);
+        }
+    }
     // One turn, which sleeps at its end only if `may_sleep` and it called nothing back. For tests and
     // start-up.
     void run_once(bool may_sleep);
@@ -160,12 +167,15 @@ class Loop {
 
     enum class Sleep : std::uint8_t { Never, IfNothingWasDone, IfNothingIsLeft };
     void turn_once(Sleep sleep);
+    void begin_turn();
+    void end_turn(Sleep sleep);
     void run_completions();
     void run_timers();
     void run_posted();
     void run_ready();
     void run_deferred();
     bool has_work() const noexcept;
+    bool gathers() const noexcept;
     void submit_and_wait(Sleep sleep);
     void wait_for_work();
     bool poll_for_work(std::uint64_t until_ns) noexcept;

@@ -48,6 +48,19 @@ TEST_F(LoopTest, OneSystemCallCarriesAllThatOneTurnMade) {
         EXPECT_EQ(op.calls, 1);
 }
 
+// One system call hands over what was asked for and waits for it; none is made once it is there.
+TEST_F(LoopTest, RunUntilSubmitsAndSleepsInOneSystemCall) {
+    loop_->run_once(false);
+    auto before = loop_->stats().enters;
+    Op first, second;
+    loop_->nop(first.completion);
+    loop_->run_until([&] { return first.calls; });
+    EXPECT_EQ(loop_->stats().enters - before, 1u);
+    loop_->nop(second.completion);
+    loop_->run_until([&] { return second.calls; });
+    EXPECT_EQ(loop_->stats().enters - before, 2u);
+}
+
 TEST_F(LoopTest, StepsOfATurnComeInOrder) {
     std::string log;
     struct Step {
