@@ -5,9 +5,10 @@
 packages_build="meson ninja-build pkg-config g++ python3 ccache libboost1.81-dev libboost-json1.81-dev
     libboost-filesystem1.81-dev libboost-system1.81-dev liburing-dev libspdlog-dev"
 packages_demo="libnbd-bin"
-packages_test="libgtest-dev libgmock-dev libbenchmark-dev libnbd-dev libnbd-bin python3-libnbd nbdkit fio
+packages_test="libgtest-dev libgmock-dev libnbd-dev libnbd-bin python3-libnbd nbdkit fio
     qemu-utils strace fuse3 libfuse3-dev"
-packages_fmt="clang-format-19"
+packages_mutants="git patch"
+packages_fmt="clang-format-19 git"
 packages_lint="clang-19 clang-tidy-19"
 
 # Prints those of the named packages that are not installed.
