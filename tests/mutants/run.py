@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Breaks the code on purpose: each *.patch here changes a few lines and names, in a line `Test:`, the test that must then
-fail. Works on a copy of the tree in build-mutants/, builds only what that test needs, and takes the change back.
+fail, and must pass without it. Works on a copy of the tree in build-mutants/, builds only what that test needs, and takes the change back.
 
 usage: run.py [N | --all | NAME...]     N of them are chosen by the day
 """
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -33,11 +34,23 @@ class Mutant:
         self.files = re.findall(r"^\+\+\+ b/(\S+)", text, re.M)
 
 
+def names_of_tree():
+    """The files that make up the tree; where it is no git tree, all but what is made there."""
+    listed = subprocess.run(["git", "-C", TOP, "ls-files", "-co", "--exclude-standard", "-z"], check=False,
+                            capture_output=True, text=True)
+    if listed.returncode == 0:
+        return {n for n in listed.stdout.split("\0") if n}
+    names = set()
+    for folder, inside, files in os.walk(TOP):
+        inside[:] = [n for n in inside if n not in (".git", ".ccache", ".cache", "__pycache__")
+                     and not (pathlib.Path(folder) == TOP and n.startswith("build"))]
+        names.update(str(pathlib.Path(folder, n).relative_to(TOP)) for n in files)
+    return names
+
+
 def copy_tree():
     """The tree as it is here now, without touching what has not changed, so that little is built again."""
-    names = subprocess.run(["git", "-C", TOP, "ls-files", "-co", "--exclude-standard", "-z"], check=True,
-                           capture_output=True, text=True).stdout.split("\0")
-    wanted = {n for n in names if n and (TOP / n).is_file()}
+    wanted = {n for n in names_of_tree() if (TOP / n).is_file()}
     for name in wanted:
         target = SOURCE / name
         data = (TOP / name).read_bytes()
@@ -79,25 +92,40 @@ def targets_for(test):
     return plugins + [os.path.relpath(c, BUILD) for c in command if c.startswith(str(BUILD) + "/")]
 
 
+def built_and_run(test):
+    """(what went wrong before the test could run, its counts, its output)"""
+    built = run(["ninja", "-C", BUILD, *targets_for(test)])
+    if built.returncode:
+        return f"it does not build:\n{built.stdout[-3000:]}", None, built.stdout
+    tested = run([sys.executable, SOURCE / "tests/support/run.py", "--build", BUILD, test if "/" in test else test + "/"])
+    counts = COUNT.findall(tested.stdout)
+    if not counts or not sum(map(int, counts[-1])):
+        return f"no test {test} ran:\n{tested.stdout[-3000:]}", None, tested.stdout
+    return None, [int(n) for n in counts[-1]], tested.stdout
+
+
+@functools.cache
+def control(test):
+    """None when the test passes as the tree is: only then does its failure say something. Once for each test."""
+    problem, counts, output = built_and_run(test)
+    if problem is None and (counts[1] or not counts[0]):
+        problem = f"{test} does not pass without it either:\n{output[-3000:]}"
+    return problem and f"the control run: {problem}"
+
+
 def judge(mutant):
     """None when the test noticed; else what went wrong."""
+    problem = control(mutant.test)
+    if problem:
+        return problem
     whole = {name: (SOURCE / name).read_bytes() for name in mutant.files}
     patch = ["patch", "-p1", "--no-backup-if-mismatch", "-d", SOURCE, "-i", mutant.path]
     done = run([*patch, "--forward", "-r", "-"])
     try:
         if done.returncode:
             return f"the patch no longer applies:\n{done.stdout}"
-        built = run(["ninja", "-C", BUILD, *targets_for(mutant.test)])
-        if built.returncode:
-            return f"it does not build:\n{built.stdout[-3000:]}"
-        tested = run([sys.executable, SOURCE / "tests/support/run.py", "--build", BUILD,
-                      mutant.test if "/" in mutant.test else mutant.test + "/"])
-        counts = COUNT.findall(tested.stdout)
-        if not counts or not sum(map(int, counts[-1])):
-            return f"no test {mutant.test} ran:\n{tested.stdout[-3000:]}"
-        if counts[-1][1] == "0":
-            return f"{mutant.test} passes all the same"
-        return None
+        problem, counts, _ = built_and_run(mutant.test)
+        return problem or (None if counts[1] else f"{mutant.test} passes all the same")
     finally:
         for name, data in whole.items():
             (SOURCE / name).write_bytes(data)
