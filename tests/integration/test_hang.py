@@ -4,23 +4,28 @@ exports goes on, and the process still ends.
 """
 import contextlib
 import os
+import re
+import selectors
 import signal
 import socket
 import subprocess
 
 import nbd
 
+import test_probe
+
 from support import daemon, qmp
 from support.nbdtest import NbdTest
 
-MANY = 80  # more than the host has blocking threads
+MANY = 80
+THREADS = 56  # that a host gives to such work at most: 8, and one more for each of 48 that hang
 
 
 class HangTest(NbdTest):
     """A daemon with two monitors and an export whose I/O must go on."""
 
-    def begin(self, *arguments, wrapper=()):
-        running = self.new_daemon(wrapper=wrapper)
+    def begin(self, *arguments, **options):
+        running = self.new_daemon(**options)
         self.second = self.tmp / "second"
         image = self.image("good", data=b"g" * 4096)
         return running.start("--chardev", f"socket,id=c2,path={self.second},server=on,wait=off", "--monitor", "c2",
@@ -74,20 +79,41 @@ class FileSystem(HangTest):
         self.check("lookup")
 
     def test_more_than_there_are_threads(self):
-        """One monitor runs one command at a time, so each hanging open has a monitor of its own."""
+        """What has no thread any more is refused and told what hangs. One monitor runs one command at a time, so each
+        hanging open has a monitor of its own."""
         fuse, folder = self.mount("lookup")
         paths = [self.tmp / f"m{number}" for number in range(MANY)]
         extra = []
         for number, path in enumerate(paths):
             extra += ["--chardev", f"socket,id=m{number},path={path},server=on,wait=off", "--monitor", f"m{number}"]
         running = self.begin(*extra)
+        waiting = self.enter(selectors.DefaultSelector())
         for number, path in enumerate(paths):
             other = self.enter(qmp.Qmp(path))
-            other.start("blockdev-add", {"driver": "file", "node-name": f"s{number}",
-                                         "filename": str(folder / f"f{number}")})
+            serial = other.start("blockdev-add", {"driver": "file", "node-name": f"s{number}",
+                                                  "filename": str(folder / f"f{number}")})
+            waiting.register(other.sock, selectors.EVENT_READ, (other, serial))
         self.assertTrue(fuse.stdout.readline().startswith("waiting"))
+        again = self.check_refusals(waiting, folder)
+        self.assert_qmp_error(re.compile(rf"Too many operations hang: open of '{folder}/f\d+' \(.*\)"), again, "blockdev-add",
+                              {"driver": "file", "node-name": "more", "filename": str(folder / "more")})
         self.assert_alive(running)
         self.assert_ends(running)
+
+    def check_refusals(self, waiting, folder):
+        """All but those that hang are refused, and nothing else is answered. Returns the monitor that was refused last."""
+        refused = 0
+        while refused < MANY - THREADS:
+            ready = waiting.select(60)  # a net
+            self.assertTrue(ready, f"{refused} are refused, the others still wait")
+            for key, _ in ready:
+                client, serial = key.data
+                with self.assertRaises(qmp.QmpError) as caught:
+                    client.finish(serial)
+                self.assertRegex(caught.exception.desc, rf"^open of '{folder}/f\d+': ")
+                waiting.unregister(key.fileobj)
+                refused += 1
+        return client
 
     def enter(self, client):
         self.addCleanup(client.close)
@@ -108,16 +134,25 @@ class NameServer(HangTest):
         nsswitch = self.tmp / "nsswitch.conf"
         nsswitch.write_text("hosts: files dns\n")
         script = f"mount --bind {resolv} /etc/resolv.conf && mount --bind {nsswitch} /etc/nsswitch.conf && exec \"$@\""
-        running = self.begin(wrapper=["unshare", "-m", "sh", "-c", script, "sh"])
+        running = self.begin(wrapper=["unshare", "-m", "sh", "-c", script, "sh"],
+                             plugin_dirs=[*daemon.plugin_folders(), daemon.BUILD / "tests" / "plugins" / "probe"])
         client = self.monitor(running)
+        path = self.tmp / "probe"  # an export that does not end with the NBD server
+        client.cmd("block-export-add", {"type": test_probe.TYPE, "id": "ep", "node-name": "good",
+                                        "socket": {"type": "unix", "path": str(path)}})
+        probe = test_probe.Connection(path)
+        self.addCleanup(probe.socket.close)
         client.cmd("nbd-server-stop")
-        client.wait_event("BLOCK_EXPORT_DELETED")
+        client.wait_event("BLOCK_EXPORT_DELETED", id="eg")
         client.start("nbd-server-start", {"addr": {"type": "inet", "data": {"host": "never.example", "port": "0"}}})
         server.settimeout(60)
         self.assertTrue(server.recv(512))  # it is asking now
         with qmp.Qmp(self.second) as other:
             self.assertIn("qemu", other.cmd("query-version"))
             other.cmd("blockdev-add", driver="null-co", node_name="another")
+        for _ in range(100):
+            self.assertEqual(probe.ask(test_probe.READ, 0, 4096), (0, b"g" * 4096))
+        self.assertEqual(probe.extents(0, 4096)[0][0], 4096)  # looked up on a blocking thread
         self.assert_ends(running)
 
 
