@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The graph changes under verified load from two loops: nothing is lost and nothing stands still."""
 import json
+import select
 
+from support import qmp
 from support.case import long_only
 from support.nbdtest import NbdTest
 
@@ -9,14 +11,14 @@ SIZE = 96 << 20
 
 
 class UnderLoad(NbdTest):
-    def begin(self):
+    def begin(self, *more):
         """Two exports of one node, each on an iothread of its own, with a load on each."""
         image = self.image(size=2 * SIZE)
         running = self.new_daemon()
         running.start("--object", "iothread,id=t0", "--object", "iothread,id=t1",
                       "--blockdev", f"file,node-name=n0,filename={image},discard=unmap", *running.nbd_args(),
                       "--export", "nbd,id=e0,node-name=n0,name=x0,writable=on,iothread=t0",
-                      "--export", "nbd,id=e1,node-name=n0,name=x1,writable=on,iothread=t1")
+                      "--export", "nbd,id=e1,node-name=n0,name=x1,writable=on,iothread=t1", *more)
         loads = [self.stress(running.uri(f"x{half}"), "--connections", 8, "--shared", 2, "--seed", half + 1,
                              "--base", half * SIZE) for half in range(2)]
         return running, self.monitor(running), loads
@@ -60,11 +62,28 @@ class UnderLoad(NbdTest):
 
     def test_change_waits_for_requests_in_flight(self):
         """A change does not overtake a request that the filter holds, and both complete."""
-        running, client, loads = self.begin()
+        second = self.tmp / "second"
+        running, client, loads = self.begin("--chardev", f"socket,id=c2,path={second},server=on,wait=off",
+                                            "--monitor", "c2")
         client.cmd("x-block-insert-filter", node_name="flt", driver="x-fault", child="n0")
-        client.cmd("x-fault-set", {"node-name": "flt", "rules": [{"op": "write", "action": "delay",
-                                                                  "latency-ns": 2000000, "count": 500}]})
-        client.cmd("x-block-remove-filter", node_name="flt")
+        client.cmd("x-fault-set", {"node-name": "flt", "rules": [{"op": "write", "action": "hold", "count": 5}]})
+        with qmp.Qmp(second) as other:
+            while other.cmd("x-fault-query", node_name="flt")["held"] < 5:
+                pass
+            serial = client.start("x-block-remove-filter", {"node-name": "flt"})
+            # Once everything else is parked, reads as well, the counters stand still.
+            counts = None
+            while counts != (counts := other.cmd("x-fault-query", node_name="flt")["counts"]):
+                pass
+            self.assertEqual(other.cmd("x-fault-query", node_name="flt")["held"], 5)
+            self.assertIn("flt", [n["node-name"] for n in other.cmd("query-named-block-nodes")])
+            self.assertEqual(select.select([client.sock], [], [], 0)[0], [], "the change has overtaken them")
+            other.cmd("x-fault-release", node_name="flt")
+            client.finish(serial)
+            self.assertNotIn("flt", [n["node-name"] for n in other.cmd("query-named-block-nodes")])
+        client.cmd("x-block-insert-filter", node_name="after", driver="x-fault", child="n0")
+        while sum(c["count"] for c in client.cmd("x-fault-query", node_name="after")["counts"]) < 2000:
+            pass  # the load goes on
         self.end(running, loads)
 
     @long_only

@@ -128,7 +128,23 @@ class Schema(PluginTest):
 class Replaced(PluginTest):
     """A new build under the same name, put there by rename as a package manager does."""
 
+    def test_code_of_the_new_build_answers(self):
+        """Its command says the version that was compiled in."""
+        builds = [daemon.BUILD / "tests" / "plugins" / f"version-{n}" / "fake-version.so" for n in (1, 2)]
+        path = self.folder / "fake-version.so"
+        shutil.copyfile(builds[0], path)
+        client = self.monitor(self.daemon(plugin_dirs=[self.folder]))
+        self.assertEqual(client.cmd("__org.outport_fake-version"), {"version": "1.0"})
+        replacement = self.folder / "fake-version.so.new"
+        shutil.copyfile(builds[1], replacement)
+        os.rename(replacement, path)
+        self.assertEqual(client.cmd("__org.outport_fake-version"), {"version": "1.0"})
+        client.cmd("plugin-unload", name="fake-version")
+        client.cmd("plugin-load", name="fake-version")
+        self.assertEqual(client.cmd("__org.outport_fake-version"), {"version": "2.0"})
+
     def test_new_version_answers(self):
+        """The same code with another version written into it, and an export after that."""
         path = self.install()
         client = self.monitor(self.daemon("--blockdev", "null-co,node-name=n0", plugin_dirs=[self.folder]))
         old = client.cmd("query-plugins")[0]["version"]
