@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/block/blocking-call.hpp"
 
+#include "host/base/text.hpp"
+
+#include <cerrno>
 #include <memory>
 
 namespace outport::block {
@@ -24,7 +27,9 @@ void call_blocking(loop::BlockingPool& pool, loop::BlockingOwner& owner, std::st
     call->job.done = [](loop::BlockingJob* job) {
         std::unique_ptr<Call> own(loop::owner_of(job, &Call::job));
         Result<> result;
-        if (job->status)
+        if (job->status == -EBUSY) // it waited for a thread, and the pool gave up
+            result = fail(cat(own->what, ": too many operations hang, and none would begin this one"));
+        else if (job->status)
             result = fail_errno(-job->status, own->what);
         own->done(std::move(result));
     };
