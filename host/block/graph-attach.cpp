@@ -49,7 +49,10 @@ void Graph::detach(Root& root, Done done) {
         std::string name = root.node().name();
         when_free(name, [this, &root, done = std::move(done)](Node*, HoldPtr hold) mutable {
             assert(root.open_queues() == 0);
-            // A filter may have been put in while this waited: what we hold is its component all the same.
+            // A filter may have been put in or out while this waited, and the root moved to another node.
+            if (!hold ||
+                std::find(hold->nodes().begin(), hold->nodes().end(), &root.node()) == hold->nodes().end())
+                return detach(root, std::move(done));
             unlink(root.edge_);
             std::erase_if(roots_, [&](auto& r) { return r.get() == &root; });
             propagate(hold->nodes());

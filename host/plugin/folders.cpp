@@ -53,6 +53,17 @@ std::vector<std::string> build_tree_folders() {
     return sub_folders(root / "plugins");
 }
 
+// A daemonized host goes to "/" later, so where a relative folder lies is decided at start.
+std::vector<std::string> absolute(std::vector<std::string> folders) {
+    for (std::string& folder : folders) {
+        std::error_code ec;
+        auto path = fs::absolute(folder, ec);
+        if (!ec)
+            folder = path.string();
+    }
+    return folders;
+}
+
 } // namespace
 
 bool privileged_start() noexcept {
@@ -61,10 +72,10 @@ bool privileged_start() noexcept {
 
 std::vector<std::string> choose_folders(const FolderChoice& choice) {
     if (!choice.from_command_line.empty())
-        return choice.from_command_line;
+        return absolute(choice.from_command_line);
     const char* listed = privileged_start() ? nullptr : ::secure_getenv("OUTPORT_PLUGIN_PATH");
     if (listed && *listed)
-        return split_path(listed);
+        return absolute(split_path(listed));
     if (auto built = build_tree_folders(); !built.empty())
         return built;
     return {choice.installed.empty() ? std::string(kInstalledFolder) : choice.installed};

@@ -169,6 +169,33 @@ TEST_F(Changes, AChangeWaitsForWhatIsInFlight) {
     EXPECT_EQ(of(counts("x"), Op::Read), 0u) << "the later one took the new way";
 }
 
+// An export leaves a filter that is taken out and deleted meanwhile: it has moved to the node below by then.
+TEST_F(Changes, AnExportLeavesWhileItsFilterGoes) {
+    auto* queue = serve("f");
+    Root* other = attach("f");
+    ASSERT_TRUE(other);
+    ASSERT_EQ(add(R"({"driver":"x-fault","node-name":"x","file":"f"})"), "");
+    ASSERT_EQ(insert("f", "x"), "");
+    rules("x", {{.ops = bit(Op::Read), .action = FaultAction::Hold, .count = 1}});
+    std::string data(512, 'd');
+    Request held;
+    held.set(OUTPORT_BLOCK_READ, 0, 512, data.data()).submit(queue);
+    run_until([&] { return counts("x").held == 1; });
+    std::optional<std::string> removed, deleted, detached;
+    auto answer = [](auto& to) { return [&to](Result<> r) { to = r ? "" : r.error().message; }; };
+    graph_->remove_filter("x", answer(removed));
+    graph_->del("x", answer(deleted));
+    std::erase(roots_, other);
+    graph_->detach(*other, answer(detached));
+    for (int i = 0; i < 5; ++i)
+        loop_->run_once(false);
+    EXPECT_TRUE(fault_release(graph_->find("x")->driver()));
+    run_until([&] { return removed && deleted && detached; });
+    EXPECT_EQ(*removed + *deleted + *detached, "");
+    EXPECT_TRUE(held.done);
+    EXPECT_EQ(del("f"), "Node f is in use") << "by the first export alone";
+}
+
 class ShortDeadline : public Changes {
   protected:
     ShortDeadline() : Changes({.change_deadline_ns = 20'000'000, .complain_after_ns = 1'000'000}) {}
