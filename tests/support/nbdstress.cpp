@@ -316,7 +316,10 @@ int Stress::run() {
                     issue(*op);
         poll_once();
     }
-    return finish();
+    int status = finish();
+    for (auto& c : connections_)
+        nbd_close(c->handle); // the leak checker looks here too
+    return status;
 }
 
 int verify(const Options& o) {
