@@ -80,7 +80,8 @@ void File::submit_data(Io& io) {
     io.cancel = cancel_in_ring;
     bool single = io.part_done || io.part + 1 == io.iov_count;
     io_uring_sqe* entry = loop.entry(io.completion);
-    loop.gather(io.completion);
+    if (io.op == Op::Write && !common_.cache_direct)
+        loop.gather(io.completion); // most file systems leave it to the kernel's workers
     if (single) {
         // The plain operations are cheaper than those with a list of one.
         char* data = static_cast<char*>(io.iov[io.part].iov_base) + io.part_done;

@@ -16,11 +16,11 @@ namespace outport::loop {
 namespace {
 
 // Where the kernel gives an operation to its workers (buffered writes to most file systems), completions
-// come one by one, microseconds apart. From so many in flight on, three quarters of them may gather, but for
-// no longer than a few wake-ups would cost.
+// come one by one, microseconds apart. From so many in flight on they may gather, for no longer than that
+// many take there.
 constexpr std::uint32_t kGatherFrom = 4;
 constexpr std::uint32_t kGatherMost = 16;
-constexpr std::uint32_t kGatherMicroseconds = 50;
+constexpr std::uint32_t kGatherMicroseconds = 100;
 
 void cpu_pause() noexcept {
 #if defined(__x86_64__)
@@ -104,7 +104,7 @@ void Loop::sleep() noexcept {
     }
     ++stats_.sleeps;
     if (gathers())
-        enter(std::min(gathering_ - gathering_ / 4, kGatherMost), timeout, kGatherMicroseconds);
+        enter(std::min(gathering_, kGatherMost), timeout, kGatherMicroseconds);
     else
         enter(1, timeout);
     sleeping_.store(false, std::memory_order_relaxed);
