@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/base/log.hpp"
 
+#include "host/base/log-writer.hpp"
 #include "host/base/text.hpp"
 
-#include <spdlog/logger.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
-
+#include <fcntl.h>
 #include <fnmatch.h>
+#include <unistd.h>
 
 #include <array>
 #include <map>
@@ -34,57 +33,16 @@ struct Pattern {
 
 // Never destroyed: threads may log until the process ends.
 struct State {
-    std::mutex mutex; // over all that follows, but for the logger's pointee
+    Writer writer;
+    std::mutex mutex; // over all that follows
     std::map<std::string, std::unique_ptr<Source>, std::less<>> sources;
     std::vector<Pattern> patterns;
     std::string program = "outportd";
-    std::atomic<spdlog::logger*> logger{nullptr};
-    std::vector<std::unique_ptr<spdlog::logger>>
-        loggers; // also replaced ones: a thread may be writing with one
 };
 
 State& state() {
     static State* const the = new State;
     return *the;
-}
-
-void use_sink(spdlog::sink_ptr sink, const char* pattern) {
-    sink->set_pattern(pattern);
-    auto logger = std::make_unique<spdlog::logger>("outport", std::move(sink));
-    logger->set_level(spdlog::level::trace);
-    logger->flush_on(spdlog::level::trace);
-    logger->set_error_handler(
-        [](const std::string&) {}); // a full disk is no reason to end, or to write elsewhere
-    std::lock_guard lock(state().mutex);
-    state().logger.store(logger.get(), std::memory_order_release);
-    state().loggers.push_back(std::move(logger));
-}
-
-spdlog::logger& logger() {
-    spdlog::logger* current = state().logger.load(std::memory_order_acquire);
-    if (current)
-        return *current;
-    static std::once_flag once;
-    std::call_once(once, [] {
-        if (!state().logger.load(std::memory_order_acquire))
-            use_sink(std::make_shared<spdlog::sinks::stderr_sink_mt>(), "%v");
-    });
-    return *state().logger.load(std::memory_order_acquire);
-}
-
-spdlog::level::level_enum to_spdlog(Level level) noexcept {
-    switch (level) {
-    case Level::Trace:
-        return spdlog::level::trace;
-    case Level::Debug:
-        return spdlog::level::debug;
-    case Level::Info:
-        return spdlog::level::info;
-    case Level::Warning:
-        return spdlog::level::warn;
-    default:
-        return spdlog::level::err;
-    }
 }
 
 std::string_view to_word(Level level) noexcept {
@@ -128,7 +86,7 @@ void Source::write(Level level, std::string_view text) const noexcept {
         if (!name_.empty())
             line += cat(name_, ": ");
         line += printable(text);
-        logger().log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
+        state().writer.put({std::move(line), std::chrono::system_clock::now(), ::gettid(), false});
     } catch (...) {
         // No memory for a log line: the caller's work matters more.
     }
@@ -176,12 +134,27 @@ bool pattern_matches_any(std::string_view pattern) {
 }
 
 Result<> set_file(const std::string& path) {
+    int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return fail_errno(errno, cat("Could not open log file '", path, "'"));
+    state().writer.use_file(fd);
+    return {};
+}
+
+void say(std::string text) noexcept {
     try {
-        use_sink(std::make_shared<spdlog::sinks::basic_file_sink_mt>(path), "%Y-%m-%dT%H:%M:%S.%f%z %t %v");
-        return {};
-    } catch (const spdlog::spdlog_ex&) {
-        return fail_errno(errno ? errno : EIO, cat("Could not open log file '", path, "'"));
+        state().writer.put({std::move(text), {}, 0, true});
+    } catch (...) {
+        // No memory for it.
     }
+}
+
+void write_behind() noexcept {
+    state().writer.start();
+}
+
+bool flush() noexcept {
+    return state().writer.flush(kFlushNs);
 }
 
 std::vector<std::string> components() {

@@ -19,6 +19,8 @@ enum class Level : std::uint8_t { Trace, Debug, Info, Warning, Error, Off };
 inline constexpr std::size_t kMaxLine =
     4096; // bytes of a line's text; what is longer is cut and ends in "..."
 
+inline constexpr std::uint64_t kFlushNs = 1'000'000'000;
+
 // A component with its level. Lives as long as the process.
 class Source {
   public:
@@ -68,8 +70,17 @@ const std::string& program() noexcept;
 Result<> set_pattern(std::string_view pattern);
 // Whether a component that exists matches.
 bool pattern_matches_any(std::string_view pattern);
-// From now on lines go to the end of this file, with their time, and not to standard error.
+// [start-up] From now on lines go to the end of this file, with their time, and not to standard error.
 Result<> set_file(const std::string& path);
+// Text for standard error as it is, wherever lines go, and in order with them.
+void say(std::string text) noexcept;
+// [start-up] From now on a thread of the log's own writes, so that nobody waits for a pipe that is full or a
+// file system that hangs. So many lines may wait for it; then the oldest are dropped, and the next one that
+// is written says how many. The thread begins with the first line. A forked child has none.
+void write_behind() noexcept;
+// Waits until all is out that was written before: for a second at most, since the end of the process must not
+// hang on it. False: it isn't.
+bool flush() noexcept;
 // The components that exist, by name.
 std::vector<std::string> components();
 

@@ -21,9 +21,9 @@ namespace outport::cli {
 
 namespace {
 
-void print(std::FILE* file, const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), file);
-    std::fflush(file);
+void print(const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
 }
 
 // "PROGRAM: WHERE: MESSAGE", and what would help below.
@@ -31,13 +31,13 @@ int report(const Error& error, std::string_view where = {}) {
     std::string text = cat(log::program(), ": ", where, where.empty() ? "" : ": ", error.message, '\n');
     if (!error.hint.empty())
         text += cat(error.hint, '\n');
-    print(stderr, text);
+    log::say(std::move(text));
     return EXIT_FAILURE;
 }
 
 // What getopt prints, by the name that the program was started by in full.
 int report_usage(const std::string& argv0, const std::string& error, const std::string& hint) {
-    print(stderr, cat(argv0, ": ", error, '\n', hint, hint.empty() ? "" : "\n"));
+    log::say(cat(argv0, ": ", error, '\n', hint, hint.empty() ? "" : "\n"));
     return EXIT_FAILURE;
 }
 
@@ -54,7 +54,7 @@ class Program {
             return report(settings.error().error, settings.error().where);
         settings_ = std::move(*settings);
         if (settings_.version) {
-            print(stdout, version_text(log::program(), kVersion));
+            print(version_text(log::program(), kVersion));
             return EXIT_SUCCESS;
         }
         if (!first.error.empty())
@@ -72,6 +72,7 @@ class Program {
     // Everything before the main loop's work, in the background process if there is one.
     int begin() {
         loop::block_signals();
+        log::write_behind();
         for (const Word& trace : settings_.traces)
             if (trace.argument != "help" && trace.argument != "?")
                 if (auto applied = apply_trace(trace.argument); !applied)
@@ -92,7 +93,7 @@ class Program {
                 options_.push_back({option.name, Id::OfPlugin, Origin::Plugin, true});
         Scanned second = scan(arguments_, options_, Mode::Strict);
         if (settings_.help) {
-            print(stdout, help_text(*schema, log::program()));
+            print(help_text(*schema, log::program()));
             return EXIT_SUCCESS;
         }
         if (!second.error.empty())
@@ -100,11 +101,11 @@ class Program {
         for (const Word& word : second.words) {
             Daemon::Outcome outcome = daemon_->apply(word);
             for (const std::string& warning : outcome.warnings)
-                print(stderr, cat(log::program(), ": ", word.where, ": warning: ", warning, '\n'));
+                log::say(cat(log::program(), ": ", word.where, ": warning: ", warning, '\n'));
             if (!outcome.result)
                 return report(outcome.result.error(), word.where);
             if (!outcome.output.empty()) {
-                print(stdout, outcome.output);
+                print(outcome.output);
                 return EXIT_SUCCESS;
             }
             if (daemon_->ending())
@@ -120,6 +121,8 @@ class Program {
                 return report(file.error());
             pid_file_ = std::move(*file);
         }
+        if (settings_.daemonize)
+            log::flush(); // warnings, while standard error is still the starter's
         if (auto released = background_.release(); !released)
             return report(released.error());
         daemon_->run();
@@ -136,7 +139,7 @@ class Program {
             log::source("").error(cat("at the end of the process this did not come back: ", line));
         // Threads may still use what destructors would free.
         pid_file_ = PidFile();
-        std::fflush(nullptr);
+        log::flush();
         _exit(EXIT_FAILURE);
     }
 
@@ -166,5 +169,7 @@ int main(int argc, char** argv) {
     log::set_program(argv0.substr(argv0.rfind('/') + 1)); // npos + 1 is 0
     for (const char* component : {"", "block", "export", "loop", "net", "object", "plugin", "qmp", "schema"})
         log::source(component); // so that --trace knows them
-    return cli::Program(argv0, {argv + (argc > 0 ? 1 : 0), argv + argc}).run();
+    int status = cli::Program(argv0, {argv + (argc > 0 ? 1 : 0), argv + argc}).run();
+    log::flush();
+    return status;
 }

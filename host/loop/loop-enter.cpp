@@ -125,6 +125,7 @@ void Loop::enter(std::uint32_t min_complete, std::uint64_t timeout_ns, std::uint
     default:
         // EBADF, EEXIST (another thread's ring), EFAULT…: nothing that goes on could be trusted.
         log::error("loop", cat("io_uring_enter failed with errno ", -rc, "; giving up"));
+        log::flush();
         std::abort();
     }
 }

@@ -3,8 +3,8 @@
 // unless it says otherwise. Kept by the pool and by each of its threads, which may outlive it.
 #pragma once
 
+#include "host/base/condition.hpp"
 #include "host/loop/blocking-pool.hpp"
-#include "host/loop/condition.hpp"
 
 #include <atomic>
 #include <mutex>

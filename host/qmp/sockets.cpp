@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 
@@ -149,10 +148,8 @@ Result<std::vector<net::ListeningSocket>> listen_sockets(const ChardevOptions& o
 }
 
 Result<int> wait_for_client(const std::vector<net::ListeningSocket>& sockets, const ChardevOptions& options) {
-    std::fputs(
-        cat(log::program(), ": info: QEMU waiting for connection on: disconnected:", options.label(), "\n")
-            .c_str(),
-        stderr);
+    log::say(
+        cat(log::program(), ": info: QEMU waiting for connection on: disconnected:", options.label(), '\n'));
     sigset_t ends;
     sigemptyset(&ends);
     for (int s : {SIGTERM, SIGINT, SIGHUP})

@@ -87,14 +87,15 @@ class Daemon:
         extra = "".join(f",{k.replace('_', '-')}={v}" for k, v in options.items())
         return ["--nbd-server", f"addr.type=unix,addr.path={self.nbd_path}{extra}"]
 
-    def start(self, *args, monitor=True, wait=True, stdin=subprocess.DEVNULL, stdout=None):
+    def start(self, *args, monitor=True, wait=True, stdin=subprocess.DEVNULL, stdout=None, stderr=None):
         """Starts with these arguments (and a monitor), and waits until the monitor answers."""
         # The monitor comes last: once it listens, all that stands before it is done.
         command = self.wrapper + self.program + [str(a) for a in args] + (self.monitor_args() if monitor else [])
         if self.flavour == "qemu" and monitor:
             command += ["--pidfile", str(self.folder / f"{self.name}.pid")]
         with open(self.stderr_path, "ab") as err:
-            self.process = subprocess.Popen(command, stdin=stdin, stdout=stdout or err, stderr=err, env=self.env)
+            self.process = subprocess.Popen(command, stdin=stdin, stdout=stdout or err,
+                                            stderr=err if stderr is None else stderr, env=self.env)
         if monitor and wait:
             self.wait_socket(self.qmp_path)
         if self.flavour == "qemu" and monitor and wait:

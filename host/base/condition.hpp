@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <time.h>
 
-namespace outport::loop {
+namespace outport {
 
 class Condition {
   public:
@@ -27,6 +27,9 @@ class Condition {
     void notify_one() noexcept { pthread_cond_signal(&condition_); }
     void notify_all() noexcept { pthread_cond_broadcast(&condition_); }
 
+    void wait(std::unique_lock<std::mutex>& lock) noexcept {
+        pthread_cond_wait(&condition_, lock.mutex()->native_handle());
+    }
     // False when `deadline_ns` (absolute) has passed.
     bool wait_until(std::unique_lock<std::mutex>& lock, std::uint64_t deadline_ns) noexcept {
         timespec ts{static_cast<time_t>(deadline_ns / 1'000'000'000),
@@ -38,4 +41,4 @@ class Condition {
     pthread_cond_t condition_;
 };
 
-} // namespace outport::loop
+} // namespace outport
