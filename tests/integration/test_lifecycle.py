@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The life of an export, the defaults of its options by what a client sees, and the server around it."""
-import errno
+"""The life of an export, and the monitors that rule it."""
 import socket
 import threading
 
@@ -83,113 +82,6 @@ class Deletion(NbdTest):
         seen = [client.wait_event("BLOCK_EXPORT_DELETED")["data"]["id"] for _ in range(2)]
         self.assertEqual(seen, ["e1", "e0"])
         self.assertEqual(running.wait(), 0)
-
-
-class Defaults(NbdTest):
-    """Each export with no optional member at all."""
-
-    def start(self, **server):
-        image = self.image(size=1 << 20, data=b"d" * 4096)
-        running = self.new_daemon(self.flavour)
-        running.start("--blockdev", f"file,node-name=n0,filename={image}", *running.nbd_args(**server))
-        client = self.monitor(running)
-        client.cmd("block-export-add", {"type": "nbd", "id": "e0", "node-name": "n0"})
-        return running, client
-
-    def test_nbd_name_is_the_node_name(self):
-        running, _ = self.start()
-        listed = self.tool("nbdinfo", "--list", "--json", running.uri(""))
-        self.assertIn('"export-name": "n0"', listed.stdout)
-        self.assertNotIn("description", listed.stdout.replace('"description": ""', ""))
-
-    def test_nbd_is_read_only(self):
-        running, _ = self.start()
-        handle = self.connect(running, "n0")
-        self.assertTrue(handle.is_read_only())
-        with self.assertRaises(nbd.Error) as caught:
-            handle.pwrite(b"x" * 512, 0)
-        self.assertIn(caught.exception.errnum, (errno.EPERM, errno.EINVAL))
-        self.assertEqual(bytes(handle.pread(1, 0)), b"d")
-
-    def test_nbd_flags(self):
-        running, _ = self.start()
-        handle = self.connect(running, "n0")
-        self.assertTrue(handle.can_flush() and handle.can_fua() and handle.can_df() and handle.can_multi_conn())
-        self.assertFalse(handle.can_trim() or handle.can_zero() or handle.can_fast_zero())
-
-    def test_nbd_runs_on_the_main_loop(self):
-        running, _ = self.start()
-        handle = self.connect(running, "n0")
-        before = running.tasks()
-        for _ in range(2000):
-            handle.pread(4096, 0)
-        after = running.tasks()
-        busiest = max(after, key=lambda t: after[t][3] - before.get(t, (0, 0, 0, 0))[3])
-        self.assertEqual(busiest, running.pid)
-
-    def test_deletion_mode_is_safe(self):
-        running, client = self.start()
-        handle = self.connect(running, "n0")
-        self.assert_qmp_error("export 'e0' still in use", client, "block-export-del", {"id": "e0"})
-        handle.shutdown()
-
-    def test_max_connections_is_100(self):
-        running, _ = self.start()
-        self.check_limit(running, 100)
-
-    def check_limit(self, running, limit):
-        held = [self.greeted(running) for _ in range(limit)]
-        with socket.socket(socket.AF_UNIX) as waiting:
-            waiting.connect(str(running.nbd_path))
-            waiting.settimeout(0.3)
-            with self.assertRaises(TimeoutError):
-                waiting.recv(1)
-            held.pop().close()
-            waiting.settimeout(60)
-            self.assertEqual(waiting.recv(8), b"NBDMAGIC")
-        for each in held:
-            each.close()
-
-    def greeted(self, running):
-        raw = socket.socket(socket.AF_UNIX)
-        self.addCleanup(raw.close)
-        raw.connect(str(running.nbd_path))
-        raw.settimeout(60)
-        self.assertEqual(raw.recv(18, socket.MSG_WAITALL)[:8], b"NBDMAGIC")
-        return raw
-
-    def test_max_connections_given(self):
-        running, _ = self.start(max_connections=3)
-        self.check_limit(running, 3)
-
-    def test_one_connection_drops_multi_conn(self):
-        running, _ = self.start(max_connections=1)
-        self.assertFalse(self.connect(running, "n0").can_multi_conn())
-
-    def test_null_is_a_gibibyte(self):
-        running = self.new_daemon(self.flavour)
-        running.start("--blockdev", "null-co,node-name=n0", "--blockdev", "null-aio,node-name=n1", *running.nbd_args(),
-                      "--export", "nbd,id=e0,node-name=n0", "--export", "nbd,id=e1,node-name=n1")
-        for name in ("n0", "n1"):
-            self.assertEqual(self.connect(running, name).get_size(), 1 << 30)
-
-    def test_discard_is_ignored(self):
-        image = self.image(size=1 << 20, data=b"d" * (1 << 20))
-        running = self.serve(image)
-        handle = self.connect(running)
-        before = image.stat().st_blocks
-        handle.trim(1 << 20, 0)
-        handle.flush()
-        self.assertEqual(image.stat().st_blocks, before)
-        self.assertEqual(bytes(handle.pread(4096, 0)), b"d" * 4096)
-
-    def test_raw_passes_everything_through(self):
-        image = self.image(size=1 << 20, data=b"d" * 4096)
-        running = self.new_daemon(self.flavour)
-        running.start("--blockdev", f"raw,node-name=r0,file.driver=file,file.filename={image}", *running.nbd_args(),
-                      "--export", "nbd,id=e0,node-name=r0")
-        handle = self.connect(running, "r0")
-        self.assertEqual((handle.get_size(), bytes(handle.pread(4, 0))), (1 << 20, b"dddd"))
 
 
 class Monitors(NbdTest):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Walks introspection: which members, values and alternatives a client can use, and which a request did use.
+"""Walks introspection: which members, values and alternatives a client can use, and whose effect a test has seen.
 
 A key is (type, word); types have the names that query-qmp-schema gives them, and `paths` tells where each was met first.
 """
@@ -50,15 +50,18 @@ class Walk:
     def _kind(self, name):
         return self.types[name].get("json-type", self.types[name]["meta-type"])
 
-    # --- what was used --------------------------------------------------------------------------------------
-    def use_command(self, name, arguments, returned):
-        self.used.add(("command", name))
-        self._mark(self.commands[name]["arg-type"], arguments)
-        self._mark(self.commands[name]["ret-type"], returned)
+    # --- what was seen to have its effect -------------------------------------------------------------------
+    def use_arguments(self, command, arguments):
+        self.used.add(("command", command))
+        self._mark(self.commands[command]["arg-type"], arguments)
 
-    def use_event(self, event):
-        self.used.add(("event", event["event"]))
-        self._mark(self.events[event["event"]]["arg-type"], event.get("data", {}))
+    def use_returned(self, command, returned):
+        self.used.add(("command", command))
+        self._mark(self.commands[command]["ret-type"], returned)
+
+    def use_event(self, name, data):
+        self.used.add(("event", name))
+        self._mark(self.events[name]["arg-type"], data)
 
     def _mark(self, name, value):
         info = self.types[name]
@@ -69,21 +72,30 @@ class Walk:
         elif meta == "enum":
             self.used.add((name, value))
         elif meta == "alternate":
-            for member in info["members"]:
-                if self._fits(member["type"], value):
-                    self.used.add((name, member["type"]))
-                    self._mark(member["type"], value)
+            fitting = [member["type"] for member in info["members"] if self._fits(member["type"], value)]
+            if not fitting:
+                raise KeyError(f"{name} has no alternative for {value!r}")
+            for kind in fitting:
+                self.used.add((name, kind))
+                self._mark(kind, value)
         elif meta == "object" and isinstance(value, dict):
             self._mark_object(name, info, value)
 
     def _mark_object(self, name, info, value):
+        """Each member must be one of the object or of its branch: a misspelt one would mark nothing."""
+        known = set()
         for member in info["members"]:
+            known.add(member["name"])
             if member["name"] in value:
                 self.used.add((name, member["name"]))
                 self._mark(member["type"], value[member["name"]])
+        branch = {}
         for variant in info.get("variants", ()):
             if value.get(info["tag"]) == variant["case"]:
-                self._mark(variant["type"], value)
+                branch = {k: v for k, v in value.items() if k not in known}
+                self._mark(variant["type"], branch)
+        if set(value) - known - set(branch):
+            raise KeyError(f"{name} has no {set(value) - known - set(branch)}")
 
     def _fits(self, name, value):
         kinds = {"string": str, "boolean": bool, "int": int, "array": list, "object": dict}
