@@ -16,10 +16,10 @@ enum class ErrorClass : std::uint8_t { Generic, CommandNotFound, DeviceNotActive
 const char* to_string(ErrorClass c) noexcept;
 
 struct Error {
-    std::string message;                       // what was asked and what is wrong; no trailing full stop or newline
-    std::string hint = {};                     // what would help; shown as a second line, or as member `hint` in QMP
+    std::string message;   // what was asked and what is wrong; no trailing full stop or newline
+    std::string hint = {}; // what would help; shown as a second line, or as member `hint` in QMP
     ErrorClass error_class = ErrorClass::Generic;
-    int errno_value = 0;                       // positive errno behind it, 0 where there is none
+    int errno_value = 0; // positive errno behind it, 0 where there is none
 
     Error(std::string text, std::string help = {}) : message(std::move(text)), hint(std::move(help)) {}
 
@@ -44,7 +44,9 @@ template <class T = void> using Result = std::expected<T, Error>;
 inline std::unexpected<Error> fail(std::string text, std::string hint = {}) {
     return std::unexpected<Error>(Error{std::move(text), std::move(hint)});
 }
-inline std::unexpected<Error> fail(Error e) { return std::unexpected<Error>(std::move(e)); }
+inline std::unexpected<Error> fail(Error e) {
+    return std::unexpected<Error>(std::move(e));
+}
 inline std::unexpected<Error> fail_errno(int number, std::string text) {
     return std::unexpected<Error>(Error::from_errno(number, std::move(text)));
 }

@@ -7,7 +7,7 @@
 namespace outport {
 
 // First in, first out; singly linked through `T::*Next`. An element is in at most one list by the same link.
-template <class T, T* T::*Next> class IntrusiveQueue {
+template <class T, T* T::* Next> class IntrusiveQueue {
   public:
     bool empty() const noexcept { return head_ == nullptr; }
     T* front() const noexcept { return head_; }

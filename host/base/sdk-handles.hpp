@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is behind the opaque handles of the plugin ABI, for every concern that offers a table to plugins. Header
-// only, so that no concern depends on another for it. Not thread-safe by itself: each member says who may touch it.
+// What is behind the opaque handles of the plugin ABI, for every concern that offers a table to plugins.
+// Header only, so that no concern depends on another for it. Not thread-safe by itself: each member says who
+// may touch it.
 #pragma once
 
 #include <outport/abi.h>
@@ -30,16 +31,17 @@ struct outport_error {
     std::string message, hint;
 };
 
-// One export, as far as the data path has to do with it. host/export's Export derives from it. The members are set
-// before the plugin's `create` and stay until its `destroy` has returned, so any thread of the export may read them.
+// One export, as far as the data path has to do with it. host/export's Export derives from it. The members
+// are set before the plugin's `create` and stay until its `destroy` has returned, so any thread of the export
+// may read them.
 struct outport_export {
     outport::block::Root* root = nullptr; // never null once the plugin sees the handle
 };
 
 namespace outport::sdk {
 
-// One plugin's view of the host: what `outport_host.context` points to. Set before `init`, unchanged after, but for
-// the two counters at the end.
+// One plugin's view of the host: what `outport_host.context` points to. Set before `init`, unchanged after,
+// but for the two counters at the end.
 struct HostContext {
     outport_host host{};
     std::string plugin; // its name, for logs
@@ -48,14 +50,21 @@ struct HostContext {
     loop::BlockingOwner* blocking_owner = nullptr; // the plugin's share of the blocking threads
     plugin::Plugin* owner = nullptr;
     std::atomic<std::uint32_t> jobs{0}; // of outport.blocking/1, whose `done` has not returned; any loop
-    std::uint32_t listeners = 0; // of outport.net/1, that have not ended; the plugin stays until it is 0. Main loop only
+    // Of outport.net/1, that have not ended; the plugin stays until it is 0. Main loop only.
+    std::uint32_t listeners = 0;
 };
 
-inline HostContext& context_of(const outport_host* host) noexcept { return *static_cast<HostContext*>(host->context); }
+inline HostContext& context_of(const outport_host* host) noexcept {
+    return *static_cast<HostContext*>(host->context);
+}
 
 // `outport_loop` is a loop::Loop, seen from outside.
-inline loop::Loop* to_loop(outport_loop* handle) noexcept { return reinterpret_cast<loop::Loop*>(handle); }
-inline outport_loop* to_handle(loop::Loop* loop) noexcept { return reinterpret_cast<outport_loop*>(loop); }
+inline loop::Loop* to_loop(outport_loop* handle) noexcept {
+    return reinterpret_cast<loop::Loop*>(handle);
+}
+inline outport_loop* to_handle(loop::Loop* loop) noexcept {
+    return reinterpret_cast<outport_loop*>(loop);
+}
 
 // The host's side of set_error: `error` may be null.
 inline void put_error(outport_error* error, std::string_view message, std::string_view hint = {}) {

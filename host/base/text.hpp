@@ -11,10 +11,18 @@
 namespace outport {
 
 namespace detail {
-inline void append_piece(std::string& out, std::string_view s) { out.append(s); }
-inline void append_piece(std::string& out, const char* s) { out.append(s); }
-inline void append_piece(std::string& out, const std::string& s) { out.append(s); }
-inline void append_piece(std::string& out, char c) { out.push_back(c); }
+inline void append_piece(std::string& out, std::string_view s) {
+    out.append(s);
+}
+inline void append_piece(std::string& out, const char* s) {
+    out.append(s);
+}
+inline void append_piece(std::string& out, const std::string& s) {
+    out.append(s);
+}
+inline void append_piece(std::string& out, char c) {
+    out.push_back(c);
+}
 template <std::integral T> void append_piece(std::string& out, T value) {
     char digits[24];
     auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;

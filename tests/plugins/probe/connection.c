@@ -146,7 +146,8 @@ static void serve(struct probe_connection* c) {
     uint64_t length = get(c->header + 24, 8);
     bool carries = op == OUTPORT_BLOCK_READ || op == OUTPORT_BLOCK_WRITE;
     if (c->exported->allocate) {
-        void* volatile seen = malloc(64); /* by the counter of allocations, and not left out by the compiler */
+        void* volatile seen =
+            malloc(64); /* by the counter of allocations, and not left out by the compiler */
         free(seen);
     }
     if (carries && length > PROBE_MAX_LENGTH) {
