@@ -76,7 +76,9 @@ boost::json::array PluginHost::query() const {
 Result<> add_plugin_commands(PluginHost& host) {
     auto& table = host.services().dispatcher.table();
     auto query = [&host](const qmp::CallPtr& call) { call->succeed(host.query()); };
-    auto load = [&host](const qmp::CallPtr& call) { call->answer(host.load(name_of(call))); };
+    auto load = [&host](const qmp::CallPtr& call) {
+        host.load(name_of(call), [call](Result<> result) { call->answer(std::move(result)); });
+    };
     auto unload = [&host](const qmp::CallPtr& call) { call->answer(host.unload(name_of(call))); };
     if (auto ok = table.add("query-plugins", query); !ok)
         return ok;

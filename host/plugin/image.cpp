@@ -16,12 +16,14 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <mutex>
 #include <vector>
 
 namespace outport::plugin {
 namespace {
 
 constexpr int kMaxAliases = 256; // how often one path may be replaced while the process lives
+constexpr std::size_t kPiece = 256 * 1024;
 constexpr const char* kSymbol = "outport_plugin";
 
 struct FdCloser {
@@ -38,8 +40,14 @@ struct Mapped {
     boost::dll::shared_library library;
 };
 
-// Never destroyed: Boost.DLL closes in the destructor, and closing is where code that is still in use goes
-// away.
+// One object is mapped at a time.
+std::mutex& mapping() {
+    static auto* the = new std::mutex;
+    return *the;
+}
+
+// Under mapping(). Never destroyed: Boost.DLL closes in the destructor, and closing is where code that is
+// still in use goes away.
 std::vector<Mapped>& mapped_objects() {
     static auto* all = new std::vector<Mapped>;
     return *all;
@@ -90,7 +98,21 @@ Result<> refuse_changed(const Mapped& known, const struct stat& st, const std::s
                 "put a new version beside it and rename it over the old one, then restart the host");
 }
 
-// The object of the file behind `fd`, mapped now if it isn't.
+// What of a file can't be read would be waited for, or be SIGBUS, while its code runs. And who hangs in this
+// does so without a lock, ours or the loader's.
+Result<> read_whole(int fd, const std::string& path) {
+    std::vector<char> piece(kPiece);
+    for (off_t at = 0;;) {
+        auto n = ::pread(fd, piece.data(), piece.size(), at);
+        if (n == 0)
+            return {};
+        if (n < 0 && errno != EINTR)
+            return fail_errno(errno, cat("cannot read plugin file '", path, "'"));
+        at += n > 0 ? n : 0;
+    }
+}
+
+// The object of the file behind `fd`, mapped now if it isn't. Under mapping().
 Result<Mapped*> map_object(int fd, const std::string& path) {
     struct stat st{};
     if (::fstat(fd, &st) < 0)
@@ -189,6 +211,9 @@ Result<std::optional<Image>> load_image(const std::string& path) {
     if (stem != (*note)->id)
         return fail(cat("plugin file '", path, "' calls itself '", (*note)->id, "': it must be named '",
                         (*note)->id, ".so'"));
+    if (auto ok = read_whole(*fd, path); !ok)
+        return fail(ok.error());
+    std::lock_guard lock(mapping());
     auto mapped = map_object(*fd, path);
     if (!mapped)
         return fail(mapped.error());

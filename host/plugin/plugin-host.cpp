@@ -12,7 +12,6 @@
 #include <outport/log.h>
 #include <outport/thread-check.h>
 
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
 #include <algorithm>
@@ -76,7 +75,7 @@ Plugin& PluginHost::entry(std::string_view name) {
 
 Result<> PluginHost::load_all(const std::vector<std::string>& named) {
     for (const auto& candidate : list_candidates(config_.folders))
-        if (auto loaded = load_path(candidate.path, candidate.name, true); !loaded)
+        if (auto loaded = load_now(candidate.path, true); !loaded)
             logger().warning(loaded.error().message);
     for (const auto& name : named) {
         auto path = is_path(name) ? name : find_candidate(config_.folders, name);
@@ -87,40 +86,36 @@ Result<> PluginHost::load_all(const std::vector<std::string>& named) {
             return fail(known->reason);
         if (path.empty())
             return fail(cat("plugin '", name, "' is not found in ", joined(config_.folders)));
-        if (auto loaded = load_path(path, {}, false); !loaded)
+        if (auto loaded = load_now(path, false); !loaded)
             return fail(loaded.error());
     }
     return {};
 }
 
-Result<> PluginHost::load(std::string_view name) {
-    if (is_path(name) && !config_.allow_path)
-        return fail(cat("Plugin '", name, "' is a path, not a name"),
-                    "start the host with --allow-plugin-path to load plugins by their paths");
-    auto path = is_path(name) ? std::string(name) : find_candidate(config_.folders, name);
-    if (path.empty())
-        return fail(cat("Plugin '", name, "' is not found"), cat("looked in ", joined(config_.folders)));
-    auto loaded = load_path(path, {}, false);
-    if (!loaded)
-        return fail(loaded.error());
-    boost::json::object data;
-    data["name"] = (*loaded)->name();
-    return services_.dispatcher.event("PLUGIN_LOADED", std::move(data));
+// Whether a plugin of that name can be loaded now. `path`: of its file, if it was named by it.
+Result<> PluginHost::may_load(std::string_view name, std::string_view path) const {
+    if (!path.empty() && (!valid_plugin_name(name) || !path.ends_with(".so")))
+        return fail(cat("'", path, "' is no name for a plugin: letters, digits, '-' and '_', then \".so\""));
+    if (loading_.contains(name))
+        return fail(cat("Plugin '", name, "' is being loaded"));
+    if (auto* known = find(name); known && known->state == State::Loaded)
+        return fail(cat("Plugin '", name, "' is already loaded"));
+    return {};
+}
+
+Result<> PluginHost::load_now(const std::string& path, bool only_ours) {
+    auto name = std::filesystem::path(path).stem().string();
+    if (auto ok = may_load(name, path); !ok)
+        return ok;
+    return take_image(name, path, load_image(path), only_ours);
 }
 
 // `only_ours`: a file without our note is passed over, since folders may hold a plugin's own libraries.
-Result<Plugin*> PluginHost::load_path(const std::string& path, std::string_view expected_name,
-                                      bool only_ours) {
-    auto name =
-        expected_name.empty() ? std::filesystem::path(path).stem().string() : std::string(expected_name);
-    if (!valid_plugin_name(name) || !path.ends_with(".so"))
-        return fail(cat("'", path, "' is no name for a plugin: letters, digits, '-' and '_', then \".so\""));
-    if (auto* known = find(name); known && known->state == State::Loaded)
-        return fail(cat("Plugin '", name, "' is already loaded"));
-    auto image = load_image(path);
+Result<> PluginHost::take_image(std::string_view name, const std::string& path,
+                                Result<std::optional<Image>> image, bool only_ours) {
     if (image && !*image) {
         if (only_ours)
-            return nullptr;
+            return {};
         return fail(cat("'", path, "' is no Outport plugin: it has no ELF note \"Outport\""));
     }
     auto& plugin = entry(name);
@@ -131,13 +126,15 @@ Result<Plugin*> PluginHost::load_path(const std::string& path, std::string_view 
     plugin.state = started ? State::Loaded : State::Failed;
     if (!started) {
         plugin.reason = started.error().message;
-        return fail(started.error());
+        return started;
     }
     logger().info(cat("loaded plugin '", name, "' ", plugin.image.note.version, " from ", path));
-    return &plugin;
+    return {};
 }
 
 Result<> PluginHost::unload(std::string_view name) {
+    if (loading_.contains(name))
+        return fail(cat("Plugin '", name, "' is being loaded"));
     auto* plugin = find(name);
     if (!plugin || plugin->state != State::Loaded)
         return fail(cat("Plugin '", name, "' is not loaded"));

@@ -4,6 +4,8 @@
 #pragma once
 
 #include "host/base/error.hpp"
+#include "host/loop/blocking-pool.hpp"
+#include "host/plugin/image.hpp"
 #include "host/qmp/call.hpp"
 
 #include <outport/export-type.h>
@@ -14,14 +16,15 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace outport::loop {
 class Loop;
-class BlockingPool;
-} // namespace outport::loop
+}
 namespace outport::qmp {
 class Dispatcher;
 }
@@ -63,15 +66,18 @@ class PluginHost {
     // thread-check are there already. The table is not copied.
     void offer(std::string id, const void* table);
 
-    // At start: everything in the folders, then what --plugin named (a name, or a path). What is in the
-    // folders and fails is logged and listed; what was named and fails is the error.
+    // At start, and waiting for the disk: everything in the folders, then what --plugin named (a name, or a
+    // path). What is in the folders and fails is logged and listed; what was named and fails is the error.
     Result<> load_all(const std::vector<std::string>& named);
 
-    // plugin-load and plugin-unload. `name` may be a path only where the configuration says so. Reads local
-    // files and runs the plugin's init or fini on the main loop: the one place where that may wait.
-    Result<> load(std::string_view name);
+    // plugin-load. `word` is a name, or a path where the configuration allows it. `done` is called once,
+    // later or at once. While it lasts, neither that plugin nor another of its name can be loaded or
+    // unloaded.
+    using Done = std::move_only_function<void(Result<>)>;
+    void load(std::string_view word, Done done);
+    // plugin-unload. Runs the plugin's fini.
     Result<> unload(std::string_view name);
-    // query-plugins, by name.
+    // query-plugins, by name. Does not look at the disk.
     boost::json::array query() const;
 
     // The type called `name` in BlockExportType; null table: no loaded plugin offers it.
@@ -99,7 +105,12 @@ class PluginHost {
     const void* extension(std::string_view id) const noexcept;
 
   private:
-    Result<Plugin*> load_path(const std::string& path, std::string_view expected_name, bool only_ours);
+    struct LoadJob;
+    Result<> may_load(std::string_view name, std::string_view path) const;
+    Result<> load_now(const std::string& path, bool only_ours);
+    void loaded(LoadJob& job);
+    Result<> take_image(std::string_view name, const std::string& path, Result<std::optional<Image>> image,
+                        bool only_ours);
     Result<> start(Plugin& plugin);
     void stop(Plugin& plugin);
     void take_back(Plugin& plugin, bool call_fini);
@@ -110,6 +121,9 @@ class PluginHost {
     PluginHostConfig config_;
     std::map<std::string, const void*, std::less<>> extensions_;
     std::vector<std::unique_ptr<Plugin>> plugins_; // in the order of their first loading
+    std::set<std::string, std::less<>> loading_;   // names, while the pool is at work for them
+    loop::BlockingOwner blocking_{"plugins"};      // of that work
+    bool ending_ = false;
 };
 
 // query-plugins, plugin-load, plugin-unload.

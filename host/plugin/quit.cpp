@@ -31,6 +31,7 @@ struct Asked {
 } // namespace
 
 void PluginHost::quit(std::move_only_function<void()> done) {
+    ending_ = true;
     auto last = std::make_shared<Last>(std::move(done));
     for (const auto& plugin : plugins_)
         if (plugin->state == State::Loaded && plugin->status && plugin->status->quit)

@@ -78,6 +78,28 @@ class FileSystem(HangTest):
     def test_lookup_hangs(self):
         self.check("lookup")
 
+    def test_plugin_folder_hangs(self):
+        fuse, folder = self.mount()
+        running = self.begin(plugin_dirs=[*daemon.plugin_folders(), folder])
+        client = self.monitor(running)
+        client.start("plugin-load", {"name": "slow"})
+        self.assertTrue(fuse.stdout.readline().startswith("waiting"))
+        self.assert_alive(running)
+        with qmp.Qmp(self.second) as other:
+            for command in ("plugin-load", "plugin-unload"):
+                self.assert_qmp_error("Plugin 'slow' is being loaded", other, command, {"name": "slow"})
+            self.assertEqual([p["name"] for p in other.cmd("query-plugins")], ["nbd"])
+        self.assert_ends(running)
+
+    def test_path_of_a_plugin_hangs(self):
+        fuse, folder = self.mount("lookup")
+        running = self.begin("--allow-plugin-path")
+        client = self.monitor(running)
+        client.start("plugin-load", {"name": str(folder / "slow.so")})
+        self.assertTrue(fuse.stdout.readline().startswith("waiting"))
+        self.assert_alive(running)
+        self.assert_ends(running)
+
     def test_more_than_there_are_threads(self):
         """What has no thread any more is refused and told what hangs. One monitor runs one command at a time, so each
         hanging open has a monitor of its own."""

@@ -75,7 +75,12 @@ class HostFixture : public testing::Test, public qmp::Output {
     void add_fake(const std::string& name) { add(fake(name)); }
 
     // What load says; empty: it loaded.
-    std::string load(const std::string& name) { return text(host_->load(name)); }
+    std::string load(const std::string& name) {
+        std::optional<Result<>> answer;
+        host_->load(name, [&](Result<> result) { answer = std::move(result); });
+        until([&] { return answer.has_value(); });
+        return answer ? text(*answer) : "no answer";
+    }
     std::string unload(const std::string& name) { return text(host_->unload(name)); }
     static std::string text(const Result<>& result) {
         return result ? std::string{} : result.error().message;

@@ -87,6 +87,31 @@ TEST_F(PluginHostTest, NamesAndPathsAreKeptApart) {
     EXPECT_EQ(unload("nobody"), "Plugin 'nobody' is not loaded");
 }
 
+TEST_F(PluginHostTest, WhileItLoadsItsNameIsTaken) {
+    add_fake("fake-good");
+    std::optional<std::string> answer;
+    host_->load("fake-good", [&](Result<> result) { answer = text(result); });
+    EXPECT_FALSE(answer) << "the file has been looked at by the main loop";
+    EXPECT_EQ(load("fake-good"), "Plugin 'fake-good' is being loaded");
+    EXPECT_EQ(unload("fake-good"), "Plugin 'fake-good' is being loaded");
+    EXPECT_TRUE(host_->query().empty());
+    until([&] { return answer.has_value(); });
+    EXPECT_EQ(answer, "");
+    EXPECT_EQ(member("fake-good", "state"), "loaded");
+    EXPECT_EQ(unload("fake-good"), "");
+}
+
+TEST_F(PluginHostTest, NothingIsLoadedIntoAnEndingProcess) {
+    add_fake("fake-good");
+    std::optional<std::string> answer;
+    host_->load("fake-good", [&](Result<> result) { answer = text(result); });
+    host_->quit([] {});
+    EXPECT_TRUE(host_->shutdown().empty());
+    until([&] { return answer.has_value(); });
+    EXPECT_EQ(answer, "Plugin 'fake-good' came too late: the process ends");
+    EXPECT_TRUE(host_->query().empty());
+}
+
 struct Broken {
     const char* name;
     const char* words;

@@ -3,7 +3,8 @@
  * What a plugin is: one exported data symbol, `outport_plugin`, and an ELF note with the same facts.
  *
  * - load: the note is read, then the file is opened, the symbol checked against the note, the schema merged,
- * init called.
+ * init called. While the host runs, all before the schema happens on one of its blocking threads, since the
+ * disk may hang; so constructors of the object, which are best left out, run there.
  *
  * - use: get_extension("outport.export-type/1"), then create ─► start ─► stop ─► destroy for each export.
  *
