@@ -94,7 +94,7 @@ class Heap(BudgetTest):
             client.cmd("block-export-add", {"type": test_probe.TYPE, "id": name, "node-name": "n0", "allocate": allocate,
                                             "socket": {"type": "unix", "path": str(path)}})
             probe = test_probe.Connection(path)
-            self.addCleanup(probe.socket.close)
+            self.addCleanup(probe.close)
             probe.ask(test_probe.READ, 0, 512)
             before = self.counts()
             for _ in range(1000):

@@ -2,36 +2,15 @@
 """On an NBD connection outportd answers as qemu-storage-daemon does: each option of the negotiation, well and badly
 formed, and each command, good and refused. Bytes by hand, no client library.
 """
-import socket
 import struct
 
 from support import daemon, differential
 from support.nbdtest import NbdTest
+from support.wire import (ABORT, BLOCK_STATUS, CACHE, DISC, EXPORT_NAME, FLUSH, GO, INFO, LIST, LIST_META, OPTION_MAGIC, PEEK,
+                          READ, SET_META, STARTTLS, STRUCTURED, TRIM, WRITE, WRITE_ZEROES, NbdStream, info, meta, option,
+                          request, text)
 
-OPTION_MAGIC = 0x49484156454F5054
-EXPORT_NAME, ABORT, LIST, PEEK, STARTTLS, INFO, GO, STRUCTURED, LIST_META, SET_META = range(1, 11)
-READ, WRITE, DISC, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS = range(8)
 SIZE = 1 << 28
-
-
-def option(number, payload=b""):
-    return struct.pack(">QII", OPTION_MAGIC, number, len(payload)) + payload
-
-
-def text(value):
-    return struct.pack(">I", len(value)) + value
-
-
-def info(name, *wanted):
-    return text(name) + struct.pack(f">H{len(wanted)}H", len(wanted), *wanted)
-
-
-def meta(name, *queries):
-    return text(name) + struct.pack(">I", len(queries)) + b"".join(map(text, queries))
-
-
-def request(command, offset, length, flags=0, payload=b"", magic=0x25609513):
-    return struct.pack(">IHHQQI", magic, flags, command, 7, offset, length) + payload
 
 
 # name: the client's flags, then what is sent, each after the answer to the one before
@@ -87,52 +66,6 @@ REQUESTS = {
 }
 
 
-class Wire:
-    """One connection; what comes back, as hexadecimal digits."""
-
-    def __init__(self, path, flags=3):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(60)
-        self.socket.connect(str(path))
-        self.take(18)
-        self.socket.sendall(struct.pack(">I", flags))
-
-    def take(self, count):
-        data = b""
-        while len(data) < count:
-            more = self.socket.recv(count - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return data
-
-    def ask(self, sent):
-        """Sends an option; its replies up to the final one, or what came before the end of the connection."""
-        self.socket.sendall(sent)
-        replies = []
-        try:
-            while True:
-                if sent[:8] == struct.pack(">Q", OPTION_MAGIC) and sent[11] == EXPORT_NAME:
-                    return [self.rest()]
-                _, _, kind, length = struct.unpack(">QIII", self.take(20))
-                replies.append(f"{kind:x} {self.take(length).hex()}")
-                if kind == 1 or kind >> 31:
-                    return replies
-        except (EOFError, ConnectionResetError):
-            return [*replies, "end"]
-
-    def rest(self):
-        """All that comes until the other side closes, once nothing more is sent."""
-        self.socket.shutdown(socket.SHUT_WR)
-        data = b""
-        try:
-            while more := self.socket.recv(65536):
-                data += more
-        except ConnectionResetError:
-            pass
-        return data.hex()
-
-
 class Differential(NbdTest):
     def setUp(self):
         super().setUp()
@@ -150,9 +83,9 @@ class Differential(NbdTest):
         for name, (flags, *options) in OPTIONS.items():
             answers = []
             for running in self.both:
-                wire = Wire(running.nbd_path, flags)
-                answers.append([wire.ask(sent) for sent in options] or [wire.rest()])
-                wire.socket.close()
+                wire = NbdStream(running.nbd_path, flags)
+                answers.append([wire.ask(sent) for sent in options] or [wire.rest().hex()])
+                wire.close()
             comparison.take("negotiation", name, *answers)
         comparison.verdict(self)
 
@@ -164,14 +97,14 @@ class Differential(NbdTest):
         comparison.verdict(self)
 
     def answer(self, running, mode, sent):
-        wire = Wire(running.nbd_path)
+        wire = NbdStream(running.nbd_path)
         if mode != "simple":
             wire.ask(option(STRUCTURED))
         if mode == "with context":
             wire.ask(option(SET_META, meta(b"x", b"base:allocation")))
         wire.ask(option(GO, info(b"x")))
-        wire.socket.sendall(sent + request(DISC, 0, 0))
+        wire.send(sent + request(DISC, 0, 0))
         try:
-            return wire.rest()
+            return wire.rest().hex()
         finally:
-            wire.socket.close()
+            wire.close()

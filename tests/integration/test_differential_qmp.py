@@ -4,6 +4,7 @@ objects. Runs each list of requests against both and compares every answer.
 """
 from support import differential
 from support.case import OutportTest
+from support.differential import Connect, Read
 
 
 def do(command, **arguments):
@@ -161,6 +162,39 @@ EXPORTS = [
     do("query-block-exports"),
 ]
 
+DELETED = "BLOCK_EXPORT_DELETED"
+
+CLIENTS = [
+    do("nbd-server-start", addr={"type": "unix", "data": {"path": "{tmp}/nbd"}}),
+    do("block-export-add", type="nbd", id="e", node_name="n"),
+    Connect("a", "e"),
+    Connect("a", "n"),
+    Read("a"),
+    do("block-export-del", id="e"),
+    do("block-export-del", id="e", mode="safe"),
+    do("query-block-exports"),
+    Read("a"),
+    Connect("b", "n"),
+    (do("block-export-del", id="e", mode="hard"), [DELETED]),
+    Read("a"),
+    Read("b"),
+    do("query-block-exports"),
+    Connect("c", "n"),
+    do("block-export-add", type="nbd", id="e", node_name="n"),
+    Connect("c", "n"),
+    Connect("d", "n"),
+    (do("nbd-server-stop"), [DELETED]),
+    Read("c"),
+    Read("d"),
+    do("query-block-exports"),
+]
+
+# With plugins that are not here; qemu-storage-daemon has them all built in.
+ABSENT = [
+    do("block-export-add", type="vhost-user-blk", id="v", node_name="n"),
+    do("block-export-add", type="no-such-type", id="v", node_name="n"),
+]
+
 SERVER = [
     do("nbd-server-stop"),
     do("nbd-server-start"),
@@ -198,8 +232,8 @@ OBJECTS = [
     do("object-del", id="t0"),
 ]
 
-NODE_ARGS = ["--blockdev", "null-co,node-name=n,size=1048576", "--blockdev",
-             "null-co,node-name=ro,size=1048576,read-only=on"]
+NODE_ARGS = ["--blockdev", "null-co,node-name=n,size=1048576,read-zeroes=on", "--blockdev",
+             "null-co,node-name=ro,size=1048576,read-only=on,read-zeroes=on"]
 
 
 class Qmp(OutportTest):
@@ -240,6 +274,12 @@ class Qmp(OutportTest):
 
     def test_exports(self):
         self.compare("exports", EXPORTS, NODE_ARGS)
+
+    def test_clients(self):
+        self.compare("clients", CLIENTS, NODE_ARGS)
+
+    def test_absent_plugins(self):
+        self.compare("absent plugins", ABSENT, NODE_ARGS)
 
     def test_server(self):
         self.compare("server", SERVER, NODE_ARGS)

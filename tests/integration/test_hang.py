@@ -163,7 +163,7 @@ class NameServer(HangTest):
         client.cmd("block-export-add", {"type": test_probe.TYPE, "id": "ep", "node-name": "good",
                                         "socket": {"type": "unix", "path": str(path)}})
         probe = test_probe.Connection(path)
-        self.addCleanup(probe.socket.close)
+        self.addCleanup(probe.close)
         client.cmd("nbd-server-stop")
         client.wait_event("BLOCK_EXPORT_DELETED", id="eg")
         client.start("nbd-server-start", {"addr": {"type": "inet", "data": {"host": "never.example", "port": "0"}}})

@@ -6,43 +6,24 @@ import random
 import socket
 import struct
 
+from support import wire
 from support.case import SANITIZER
 from support.nbdtest import NbdTest, free_port
+from support.wire import BLOCK_STATUS, CACHE, FLUSH, READ, TRIM, WRITE, WRITE_ZEROES
 
-READ, WRITE, DISC, FLUSH, TRIM, CACHE, ZEROES, STATUS = range(8)
-REPLY, OPTION, OPTION_REPLY = 0x67446698, b"IHAVEOPT", struct.pack(">Q", 0x3e889045565a9)
+REPLY = 0x67446698
 EINVAL = 22
 
 
-class Raw:
-    """A client that writes bytes."""
+class Raw(wire.NbdStream):
+    """A client whose connection ends with its test."""
 
     def __init__(self, case, where):
-        family = socket.AF_INET if isinstance(where, tuple) else socket.AF_UNIX
-        self.socket = socket.socket(family)
-        case.addCleanup(self.socket.close)
-        self.socket.connect(where if isinstance(where, tuple) else str(where))
-        self.socket.settimeout(60)
-        self.exactly(18)
-        self.send(struct.pack(">I", 3))
-
-    def send(self, data):
-        self.socket.sendall(data)
-
-    def exactly(self, length):
-        data = self.socket.recv(length, socket.MSG_WAITALL) if length else b""
-        if len(data) < length:
-            raise EOFError
-        return data
+        super().__init__(where)
+        case.addCleanup(self.close)
 
     def option(self, number, data=b"", length=None):
-        self.send(OPTION + struct.pack(">II", number, len(data) if length is None else length) + data)
-
-    def answer(self):
-        """(type, payload) of one answer to an option."""
-        magic, _, kind, length = struct.unpack(">8sIII", self.exactly(20))
-        assert magic == OPTION_REPLY
-        return kind, self.exactly(length)
+        self.send(wire.option(number, data, length))
 
     def choose(self, name=b"x"):
         self.option(1, name)
@@ -50,7 +31,7 @@ class Raw:
         return self
 
     def request(self, command, offset=0, length=0, flags=0, cookie=1, data=b""):
-        self.send(struct.pack(">IHHQQI", 0x25609513, flags, command, cookie, offset, length) + data)
+        self.send(wire.request(command, offset, length, flags, data, cookie=cookie))
 
     def reply(self):
         magic, error, cookie = struct.unpack(">IIQ", self.exactly(16))
@@ -101,7 +82,7 @@ class Hostile(HostileTest):
         cookie = 0
         for length in ((1 << 32) - 1, 1 << 31, (1 << 31) - 1, (32 << 20) + 1, (8 << 20) + 1):
             for offset in (0, 1, (8 << 20) - 1, 8 << 20, (1 << 64) - 1, (1 << 64) - length):
-                for command in (READ, FLUSH, TRIM, CACHE, ZEROES, STATUS, 8, 50, 65535):
+                for command in (READ, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS, 8, 50, 65535):
                     cookie += 1
                     client.request(command, offset, length, cookie=cookie)
                     error, answered = client.reply()
@@ -130,7 +111,7 @@ class Hostile(HostileTest):
         """Options are asked by the thousand, and nobody reads the answers."""
         running = self.begin()
         flood = Raw(self, running.nbd_path)
-        words = (OPTION + struct.pack(">II", 3, 0)) * 200000
+        words = wire.option(3) * 200000
         self.assertLess(flood.fill(words), len(words), "somebody held back what cannot be delivered")
         self.assert_small(running, 64)
         self.alive(running)
@@ -140,7 +121,7 @@ class Hostile(HostileTest):
         client = Raw(self, running.nbd_path)
         for number in (3, 5, 6, 7, 8, 9, 10, 99):
             client.option(number, bytes(1 << 20))
-            self.assertGreaterEqual(client.answer()[0], 1 << 31)
+            self.assertGreaterEqual(client.option_reply()[0], 1 << 31)
         client.option(3, length=(32 << 20) + 1)
         self.assertTrue(client.ended())
         self.alive(running)
@@ -154,7 +135,7 @@ class Hostile(HostileTest):
             if number % 3:
                 client.option(8)
             if number % 3 == 2:
-                client.answer()
+                client.option_reply()
                 client.choose()
                 client.send(struct.pack(">IHH", 0x25609513, noise.randrange(1 << 16), noise.randrange(9)))
             try:
@@ -184,7 +165,7 @@ class Unread(HostileTest):
     def stuffed(self, where):
         """A client with more asked for than fits any socket, which does not read."""
         client = Raw(self, where).choose()
-        client.fill(b"".join(struct.pack(">IHHQQI", 0x25609513, 0, READ, cookie, 0, 1 << 20)
+        client.fill(b"".join(wire.request(READ, 0, 1 << 20, cookie=cookie)
                              for cookie in range(100000)))
         return client
 

@@ -3,12 +3,12 @@
 daemon. Its export lets a test push any request of the block interface through the border.
 """
 import errno
-import socket
 import struct
 import threading
 
 from support import daemon
 from support.case import OutportTest
+from support.wire import Stream
 
 TYPE = "__org.outport_probe"
 READ, WRITE, FLUSH, DISCARD, ZEROES, STATUS, CACHE, RESIZE, ALLOCATED = range(1000, 10000, 1000)
@@ -16,35 +16,23 @@ FUA, MAY_UNMAP, NO_FALLBACK = 1, 2, 4
 MIB = 1 << 20
 
 
-class Connection:
+class Connection(Stream):
     """Speaks the protocol of tests/plugins/probe/probe.h."""
 
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.connect(str(path))
-        self.cookie = 0
+    cookie = 0
 
-    def _exactly(self, length):
-        data = b""
-        while len(data) < length:
-            more = self.socket.recv(length - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return data
-
-    def send(self, op, offset=0, length=0, flags=0, data=b""):
+    def push(self, op, offset=0, length=0, flags=0, data=b""):
         self.cookie += 1
-        self.socket.sendall(struct.pack("<IIQQQ", op, flags, self.cookie, offset, length) + data)
+        self.send(struct.pack("<IIQQQ", op, flags, self.cookie, offset, length) + data)
 
     def receive(self):
-        cookie, result, length = struct.unpack("<QiI", self._exactly(16))
+        cookie, result, length = struct.unpack("<QiI", self.exactly(16))
         assert cookie == self.cookie
-        return result, self._exactly(length)
+        return result, self.exactly(length)
 
     def ask(self, op, offset=0, length=0, flags=0, data=b""):
         """(result, data)"""
-        self.send(op, offset, length, flags, data)
+        self.push(op, offset, length, flags, data)
         return self.receive()
 
     def info(self):
@@ -77,7 +65,7 @@ class ProbeTest(OutportTest):
 
     def connect(self, path):
         connection = Connection(path)
-        self.addCleanup(connection.socket.close)
+        self.addCleanup(connection.close)
         return connection
 
     def disk(self, size=MIB, data=None):

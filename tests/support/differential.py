@@ -1,18 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does the same to outportd and to qemu-storage-daemon and compares what they say.
 
-A scenario is a list of steps; a step is a QMP request (a dict, or raw bytes), or a pair (request, events to wait for).
+A scenario is a list of steps; a step is a QMP request (a dict, or raw bytes), a pair (request, events to wait for), or what
+an NBD client does (`Connect`, `Read`). Answers and the data of events are compared whole, but for time stamps.
 What differs on purpose stands in tests/integration/intended-differences.json: one entry for each request, with both
-answers in full. An entry that no longer differs, or differs in another way, fails.
+answers in full, why, and the words of the manual that tell it. An entry that no longer differs, or differs in another
+way, or whose words are not there, fails.
 """
+import dataclasses
 import json
 import os
 import pathlib
 import re
 
-from . import daemon, qmp
+from . import daemon, qmp, wire
 
-INTENDED = pathlib.Path(__file__).resolve().parent.parent / "integration" / "intended-differences.json"
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+INTENDED = TOP / "tests" / "integration" / "intended-differences.json"
+
+
+@dataclasses.dataclass
+class Connect:
+    """An NBD client comes to the server at {tmp}/nbd and chooses an export, or is refused."""
+
+    client: str
+    export: str
+
+
+@dataclasses.dataclass
+class Read:
+    """It reads, or finds that it was cut."""
+
+    client: str
+
+
+def in_manual(pointer):
+    """Whether the words are in the file that a pointer `FILE: WORDS` names; line ends and mark-up do not count."""
+    path, _, words = pointer.partition(": ")
+
+    def plain(text):
+        return re.sub(r"[\s`#]+", " ", text)
+    return (TOP / path).is_file() and plain(words) in plain((TOP / path).read_text())
 
 
 class Comparison:
@@ -43,6 +71,8 @@ class Comparison:
             self.wrong.append(f"{scenario}: {request}: differs in another way than the entry says\n"
                               f"    ours:   {json.dumps(ours)}\n    theirs: {json.dumps(theirs)}")
             return
+        if not in_manual(entry["manual"]):
+            self.wrong.append(f"{scenario}: {request}: not in the manual: {entry['manual']}")
         self.intended += 1
 
     def verdict(self, test):
@@ -106,27 +136,39 @@ class Side:
     def answers(self, arguments, steps, negotiate=True):
         made = self.make().start(*self.fill(arguments))
         client = made.qmp(negotiate=negotiate)
+        self.streams = {}
         try:
             return [self._step(client, *(step if isinstance(step, tuple) else (step, ()))) for step in steps]
         finally:
+            for stream in self.streams.values():
+                stream.close()
             client.close()
             made.kill()
 
     def _step(self, client, request, events):
+        if isinstance(request, (Connect, Read)):
+            return self._nbd(request)
         request = self.fill(request)
         if isinstance(request, bytes):
             return {"replies": self._raw(client, request)}
         client.send(request)
         reply = client.reply(timeout=30)
-        for name in events:
-            client.wait_event(name, timeout=30)
-        seen = sorted(json.dumps({"event": e["event"], "data": e.get("data")}, sort_keys=True) for e in client.events)
+        seen = [client.wait_event(name, timeout=30) for name in events] + list(client.events)
         client.events.clear()
-        if "error" in reply:
-            reply["error"].pop("hint", None)
-        reply = json.loads(self.plain(json.dumps(reply)))
-        return {"reply": reply, "other events": seen} if seen else {"reply": reply}
+        answer = {"reply": reply}
+        if seen:
+            answer["events"] = [{key: value for key, value in event.items() if key != "timestamp"} for event in seen]
+        return json.loads(self.plain(json.dumps(answer)))
 
+    def _nbd(self, step):
+        if isinstance(step, Connect):
+            stream = self.streams[step.client] = wire.NbdStream(self.folder / "nbd")
+            return stream.ask(wire.option(wire.GO, wire.info(step.export.encode())))
+        try:
+            self.streams[step.client].send(wire.request(wire.READ, 0, 16))
+            return self.streams[step.client].exactly(32).hex()
+        except (EOFError, ConnectionError):
+            return "cut"
 
     def _raw(self, client, data):
         """All that bytes bring about: they are followed by a byte that ends whatever they began, and a command."""
@@ -137,12 +179,13 @@ class Side:
             reply = client.reply(timeout=30)
             if reply.get("id") == "sync":
                 return replies
-            reply.get("error", {}).pop("hint", None)
             replies.append(json.loads(self.plain(json.dumps(reply))))
 
 
 def show(step):
     request = step[0] if isinstance(step, tuple) else step
+    if isinstance(request, (Connect, Read)):
+        return repr(request)
     return request.decode("latin-1") if isinstance(request, bytes) else json.dumps(request)
 
 
