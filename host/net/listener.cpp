@@ -223,13 +223,15 @@ void Listener::close(Done done) {
         state_ = State::Closing;
         for (auto& acceptor : acceptors_)
             acceptor->stop();
-    } else if (job_) {
-        // The look-up may never come back; its end cleans up after itself.
-        job_->listener = nullptr;
-        job_->cancelled.store(true, std::memory_order_relaxed);
-        ++net_.orphans_;
-        net_.pool_.cancel(job_->job);
-        job_.reset();
+    } else if (state_ == State::Opening) {
+        if (job_) { // else the pool took none, which nobody has been told yet
+            // The look-up may never come back; its end cleans up after itself.
+            job_->listener = nullptr;
+            job_->cancelled.store(true, std::memory_order_relaxed);
+            ++net_.orphans_;
+            net_.pool_.cancel(job_->job);
+            job_.reset();
+        }
         state_ = State::Removing;
         outcome_ = fail_errno(kCancelled, "Listening was given up");
     }

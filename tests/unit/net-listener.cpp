@@ -208,5 +208,18 @@ TEST_F(NetTest, ALookUpThatHangsHoldsNothingUp) {
     });
 }
 
+TEST_F(NetTest, ClosedBeforeItIsToldThatNoThreadIsThere) {
+    EXPECT_TRUE(pool_.shutdown(5'000'000'000).empty()); // takes no job any more
+    std::vector<std::string> words;
+    auto* listener = Listener::open(
+        *net_, UnixAddress{path()}, 16, [](int fd) { ::close(fd); },
+        [&words](Result<> result) { words.push_back(result ? "listening" : result.error().message); });
+    listener->close([&words](Result<>) { words.push_back("closed"); });
+    EXPECT_TRUE(words.empty());
+    for (int i = 0; i < 20; ++i)
+        loop_->run_once(false);
+    EXPECT_EQ(words, (std::vector<std::string>{"Listening was given up: Operation canceled", "closed"}));
+}
+
 } // namespace
 } // namespace outport::net
