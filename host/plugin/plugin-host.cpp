@@ -119,7 +119,9 @@ Result<> PluginHost::take_image(std::string_view name, const std::string& path,
         return fail(cat("'", path, "' is no Outport plugin: it has no ELF note \"Outport\""));
     }
     auto& plugin = entry(name);
-    plugin.path = path;
+    std::error_code ec; // a daemonized host goes to "/" later
+    auto absolute = std::filesystem::absolute(path, ec).string();
+    plugin.path = ec ? path : absolute;
     plugin.reason.clear();
     plugin.image = image ? std::move(**image) : Image{};
     auto started = image ? start(plugin) : fail(image.error());
@@ -138,8 +140,8 @@ Result<> PluginHost::unload(std::string_view name) {
     auto* plugin = find(name);
     if (!plugin || plugin->state != State::Loaded)
         return fail(cat("Plugin '", name, "' is not loaded"));
-    if (auto held = plugin->held_by(); !held.empty())
-        return fail(cat("Plugin '", name, "' is in use by ", held));
+    if (auto held = plugin->held_by())
+        return fail(cat("Plugin '", name, "' is in use by ", held->message), held->hint);
     stop(*plugin);
     boost::json::object data;
     data["name"] = plugin->name();
@@ -187,8 +189,8 @@ std::vector<std::string> PluginHost::shutdown() {
         auto& plugin = **it;
         if (plugin.state != State::Loaded)
             continue;
-        if (auto held = plugin.held_by(); !held.empty())
-            left.push_back(cat("plugin '", plugin.name(), "': ", held));
+        if (auto held = plugin.held_by())
+            left.push_back(cat("plugin '", plugin.name(), "': ", held->message));
         else
             stop(plugin);
     }

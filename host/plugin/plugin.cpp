@@ -34,23 +34,23 @@ std::unexpected<Error> Plugin::short_table(const char* id) const {
     return fail(cat("plugin '", name(), "' offers ", id, " with a table that is too short"));
 }
 
-std::string Plugin::held_by() const {
+std::optional<Error> Plugin::held_by() const {
     if (!exports.empty())
-        return cat(exports.size() == 1 ? "export " : "exports ", list_some(exports));
+        return Error{cat(exports.size() == 1 ? "export " : "exports ", list_some(exports))};
     if (status && status->idle) {
         outport_error error;
         if (auto code = status->idle(&error); code != OUTPORT_OK)
-            return sdk::to_error(code, error, "something of its own").message;
+            return sdk::to_error(code, error, "something of its own");
     }
     if (calls > 0)
-        return cat(calls, " command(s) that it has not answered");
+        return Error{cat(calls, " command(s) that it has not answered")};
     if (events > 0)
-        return cat(events, " event(s) that it has begun");
+        return Error{cat(events, " event(s) that it has begun")};
     if (context.listeners > 0)
-        return cat(context.listeners, " listener(s)");
+        return Error{cat(context.listeners, " listener(s)")};
     if (auto jobs = context.jobs.load(std::memory_order_acquire); jobs > 0)
-        return cat(jobs, " blocking job(s) that have not come back");
-    return {};
+        return Error{cat(jobs, " blocking job(s) that have not come back")};
+    return std::nullopt;
 }
 
 std::string Plugin::unusable() const {

@@ -50,8 +50,8 @@ class Plugin {
 
     const std::string& name() const noexcept { return context.plugin; }
 
-    // Why it may not be unloaded now; empty: it may. Asks the plugin too.
-    std::string held_by() const;
+    // What it may not be unloaded for now, as it follows "in use by"; nothing: it may. Asks the plugin too.
+    std::optional<Error> held_by() const;
     // outport.status/1's word on whether it can work here; empty: it can, or doesn't say.
     std::string unusable() const;
     // Asks the plugin for a table and copies it. Nothing when it has none; an error when it is too short.

@@ -50,8 +50,7 @@ constexpr outport_export_type kExportType = {
 std::int32_t idle(outport_error* error) noexcept {
     if (g_server->stopped())
         return OUTPORT_OK;
-    sdk::set_error(g_server->services().host, error, "the NBD server is running",
-                   "Stop it with nbd-server-stop first");
+    sdk::set_error(g_server->services().host, error, "its NBD server", "Stop it with nbd-server-stop first");
     return OUTPORT_BUSY;
 }
 

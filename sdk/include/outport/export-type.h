@@ -141,8 +141,8 @@ struct outport_status {
     int32_t (*usable)(struct outport_error* error) OUTPORT_NOEXCEPT;
 
     /* [main] [any-state] [nonblocking] Repeat: any. OUTPORT_OK when the plugin may be unloaded; OUTPORT_BUSY
-     * when something of it other than exports is in use (a server that runs), named through set_error. May be
-     * null. Owner: `error` is borrowed. Errors: OUTPORT_BUSY. */
+     * when something of it other than exports is in use, named through set_error as it would follow "in use
+     * by" ("its server"). May be null. Owner: `error` is borrowed. Errors: OUTPORT_BUSY. */
     int32_t (*idle)(struct outport_error* error) OUTPORT_NOEXCEPT;
 
     /* [main] [any-state] [nonblocking] Repeat: once after init at most. The host ends, no export is left:
