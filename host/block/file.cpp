@@ -109,18 +109,17 @@ void File::set_permissions(Node& node, Perm perm, Perm shared, Done done) {
         });
 }
 
-// auto-read-only: the first writer comes. Requests may be in flight, so the new description goes under the
-// old number.
+// auto-read-only: the first writer comes. The file that is open, not its name, which may be another's by now,
+// or that of a file in another folder after the process went to "/". Requests may be in flight, so the new
+// description goes under the old number.
 Result<> File::reopen_writable() {
-    auto fd = open_file({options_.filename, device_, true, common_.cache_direct});
+    auto fd = open_file({cat("/proc/self/fd/", file_.fd), device_, true, common_.cache_direct});
+    if (!fd && fd.error().errno_value)
+        return fail_errno(fd.error().errno_value, cat("Could not open '", options_.filename, "'"));
     if (!fd)
         return fail(std::move(fd.error()));
-    struct stat was{}, is{};
     Result<> result;
-    if (fstat(file_.fd, &was) < 0 || fstat(*fd, &is) < 0 || was.st_dev != is.st_dev ||
-        was.st_ino != is.st_ino)
-        result = fail(cat("'", options_.filename, "' is no longer the file that was opened"));
-    if (result && locking_)
+    if (locking_)
         result = locks_.copy_to(*fd);
     if (result && dup3(*fd, file_.fd, O_CLOEXEC) < 0)
         result = fail_errno(errno, cat("Could not open '", options_.filename, "'"));

@@ -2,14 +2,17 @@
 """The process as its parent sees it: daemonizing, the pid file, signals, the texts of -h and -V, its sockets."""
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import time
 
-from support import differential, nbdtest, qmp
-from support.case import OutportTest
+import nbd
+
+from support import daemon, differential, nbdtest, qmp
+from support.case import COMPLAINTS, OutportTest
 
 
 def alive(pid):
@@ -61,6 +64,38 @@ class Daemonize(OutportTest):
         self.assertIn("NBD server not running", err)
         self.assertFalse(pidfile.exists())
 
+    def test_relative_names(self):
+        """They mean what they meant where the command was typed, though the daemon has gone to "/"."""
+        folder = self.private
+        (folder / "pl").mkdir()
+        for name, source in (("pl/nbd.so", "plugins/nbd/nbd.so"), ("probe.so", "tests/plugins/probe/probe.so")):
+            shutil.copy(daemon.BUILD / source, folder / name)
+        (folder / "image").write_bytes(b"r" * 4096)
+        running = self.new_daemon(plugin_dirs=["pl"], wrapper=["env", "-C", folder])
+        status, _, err = running.run(
+            "--daemonize", "--plugin", "./probe.so", "--pidfile", "pid", "--trace", "enable=*:info,file=log",
+            "--chardev", "socket,id=c,path=qmp,server=on,wait=off", "--monitor", "c", "--nbd-server", "addr.type=unix,addr.path=nbd",
+            "--blockdev", "file,node-name=n0,filename=image,auto-read-only=on", "--export", "nbd,id=e0,node-name=n0")
+        self.assertEqual((status, err), (0, ""))
+        pid = int((folder / "pid").read_text())
+        self.addCleanup(lambda: alive(pid) and os.kill(pid, signal.SIGKILL))
+        handle = nbd.NBD()
+        with qmp.Qmp(folder / "qmp") as client:
+            self.assertEqual({p["name"]: p["path"] for p in client.cmd("query-plugins")},
+                             {"nbd": f"{folder}/pl/nbd.so", "probe": f"{folder}/./probe.so"})
+            client.cmd("plugin-unload", name="probe")
+            os.rename(folder / "probe.so", folder / "pl" / "probe.so")
+            client.cmd("plugin-load", name="probe")
+            client.cmd("block-export-add", {"type": "nbd", "id": "e1", "node-name": "n0", "name": "w", "writable": True})
+            handle.connect_uri(f"nbd+unix:///w?socket={folder}/nbd")
+            handle.pwrite(b"w" * 512, 512)
+            handle.shutdown()
+            client.cmd("quit")
+        wait_gone(pid)
+        self.assertEqual((folder / "image").read_bytes(), b"r" * 512 + b"w" * 512 + b"r" * 3072)
+        self.assertEqual(sorted(p.name for p in folder.iterdir()), ["image", "log", "pl"])
+        self.assertIn("loaded plugin 'probe'", (folder / "log").read_text())
+
     def test_iothreads_work_after_the_fork(self):
         running = self.new_daemon()
         pidfile = self.tmp / "pid"
@@ -75,6 +110,48 @@ class Daemonize(OutportTest):
         self.assertEqual((self.tmp / "out").read_bytes(), image.read_bytes())
         os.kill(pid, signal.SIGTERM)
         wait_gone(pid)
+
+
+class FailedStart(OutportTest):
+    """Whatever was begun before the start failed is taken back: status 1, a message, no file, no crash."""
+
+    def assert_fails(self, message, *arguments, wrapper=()):
+        running = self.new_daemon(wrapper=wrapper)
+        pidfile = self.tmp / "pid"
+        status, _, err = running.run("--pidfile", pidfile, *arguments, monitor=True)
+        self.assertEqual(status, 1, err)
+        self.assertRegex(err, message)
+        self.assertIsNone(COMPLAINTS.search(err), err)
+        self.assertFalse(pidfile.exists() or running.qmp_path.exists() or running.nbd_path.exists(), err)
+
+    def everything(self):
+        path = self.tmp / "nbd"
+        return ["--object", "iothread,id=t0", "--blockdev", f"file,node-name=f0,filename={self.image()}",
+                "--blockdev", "raw,node-name=n0,file=f0", "--nbd-server", f"addr.type=unix,addr.path={path}",
+                "--export", "nbd,id=e0,node-name=n0,iothread=t0", "--chardev",
+                f"socket,id=c1,path={self.tmp}/c1,server=on,wait=off", "--monitor", "c1"]
+
+    def test_after_each_option(self):
+        everything = self.everything()
+        for count in range(0, len(everything) + 1, 2):
+            with self.subTest(everything[:count][-2:]):
+                self.assert_fails("node-name|driver", *everything[:count], "--blockdev", "bad")
+                self.assertFalse((self.tmp / "nbd").exists() or (self.tmp / "c1").exists())
+
+    def test_the_last_step(self):
+        """The pid file, when all the rest is there and served."""
+        self.assert_fails("cannot create PID file", *self.everything(), "--pidfile", self.tmp / "none" / "pid")
+
+    def test_a_plugin_that_was_named(self):
+        self.assert_fails("plugin 'none' is not found", "--plugin", "none")
+
+    def test_descriptors_run_out(self):
+        """At every step at which one can be missing."""
+        everything = [*self.everything(), "--blockdev", "bad"]
+        for limit in range(4, 48):
+            with self.subTest(limit):
+                self.assert_fails(".", *everything, wrapper=["prlimit", f"--nofile={limit}:{limit}"])
+                self.assertFalse((self.tmp / "nbd").exists() or (self.tmp / "c1").exists())
 
 
 class PidFile(OutportTest):
