@@ -50,11 +50,7 @@ void AlignOp::run(const Stage& stage, Io& parent, bool whole) {
     locked_ = active_ = false;
     buffer_ = nullptr;
     parent.work = this;
-    parent.cancel = [](Io& io) {
-        auto* self = static_cast<AlignOp*>(io.work);
-        if (self->active_)
-            self->sub_.ask_cancel();
-    };
+    parent.cancel = [](Io& io) { static_cast<AlignOp*>(io.work)->cancel(); };
     sub_.done = [](Io& sub, std::int32_t result) { owner_of(&sub, &AlignOp::sub_)->on_done(result); };
     if (parent.op == Op::Read || !stage.ranges)
         return proceed();
@@ -63,10 +59,26 @@ void AlignOp::run(const Stage& stage, Io& parent, bool whole) {
     range_.start = down(parent.offset, alignment);
     range_.end = up(end(), alignment);
     range_.exclusive = parent.op == Op::Write && !offsets_fit(stage.limits, parent);
-    range_.granted = [](RangeLock::Range& r) { owner_of(&r, &AlignOp::range_)->proceed(); };
+    range_.granted = [](RangeLock::Range& r) {
+        AlignOp* self = owner_of(&r, &AlignOp::range_);
+        self->parent_->cancelled ? self->finish(-ECANCELED) : self->proceed();
+    };
     locked_ = true;
     if (stage.ranges->acquire(range_, stage.context->loop()))
         proceed();
+}
+
+// What waits for its range waits on: others are counted behind it. It ends when it would have begun.
+void AlignOp::cancel() {
+    if (active_)
+        return sub_.ask_cancel();
+    if (!waiter_.hook.linked())
+        return;
+    waiter_.hook.unlink();
+    NodeContext& context = *stage_->context;
+    Io& parent = *parent_;
+    let_go();
+    context.complete_soon(parent, -ECANCELED);
 }
 
 void AlignOp::proceed() {
@@ -193,6 +205,8 @@ void AlignOp::on_done(std::int32_t result) {
     active_ = false;
     if (result < 0 || step_ == Step::Whole)
         return finish(result);
+    if (parent_->cancelled && (step_ == Step::ReadHead || step_ == Step::ReadTail))
+        return finish(-ECANCELED); // nothing of this piece is written
     switch (step_) {
     case Step::ReadHead:
         return fill_tail();
@@ -218,14 +232,20 @@ void AlignOp::on_done(std::int32_t result) {
         next_piece();
 }
 
-void AlignOp::finish(std::int32_t result) {
-    NodeContext& context = *stage_->context;
-    Io& parent = *parent_;
+// Gives back the range and this object; the buffer is the caller's.
+std::byte* AlignOp::let_go() {
     if (locked_)
         stage_->ranges->release(range_);
     std::byte* buffer = std::exchange(buffer_, nullptr);
-    parent.cancel = nullptr;
-    context.align_ops.give_back(this);
+    parent_->cancel = nullptr;
+    stage_->context->align_ops.give_back(this);
+    return buffer;
+}
+
+void AlignOp::finish(std::int32_t result) {
+    NodeContext& context = *stage_->context;
+    Io& parent = *parent_;
+    std::byte* buffer = let_go();
     if (buffer)
         context.bounce.give_back(buffer); // may start another; it doesn't complete inside
     parent.done(parent, result);

@@ -28,6 +28,7 @@ class AlignOp {
   private:
     enum class Step : std::uint8_t { Whole, Split, ReadOut, ReadHead, ReadTail, Write };
 
+    void cancel();
     void proceed();
     void start_bouncing();
     void next_piece();
@@ -39,6 +40,7 @@ class AlignOp {
     void issue(Op op, std::uint64_t offset, std::uint64_t length);
     void on_done(std::int32_t result);
     void finish(std::int32_t result);
+    std::byte* let_go();
     std::uint64_t position() const noexcept { return parent_->offset + parent_->moved; }
     std::uint64_t end() const noexcept { return parent_->offset + parent_->length; }
 

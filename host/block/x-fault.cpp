@@ -122,6 +122,7 @@ FaultOp& FaultContext::take(Io& io) {
     FaultOp& op = *ops.take();
     op.parent = &io;
     op.context = this;
+    op.sub.cancelled = false;
     io.work = &op;
     return op;
 }
@@ -167,9 +168,14 @@ void FaultContext::pass_on_later(Io& io, std::uint64_t delay_ns) {
     loop().arm_after(op.timer, delay_ns);
 }
 
+void cancel_sub(Io& io) {
+    static_cast<FaultOp*>(io.work)->sub.ask_cancel();
+}
+
 // Without FUA, then a flush.
 void FaultContext::begin_stable(Io& io) {
     FaultOp& op = take(io);
+    io.cancel = cancel_sub;
     op.sub.op = io.op;
     op.sub.flags = io.flags & ~kFua;
     op.sub.offset = io.offset;
@@ -181,6 +187,8 @@ void FaultContext::begin_stable(Io& io) {
         if (result == 0 && sub.op != Op::Flush) {
             sub.op = Op::Flush;
             sub.flags = 0;
+            if (sub.cancelled)
+                return o.context->complete_soon(sub, -ECANCELED);
             return o.parent->stage->driver->start(*o.parent->stage, sub);
         }
         Io& parent = *o.parent;
@@ -203,6 +211,7 @@ void FaultContext::begin_short(Io& io, std::int32_t error) {
         ops.give_back(&op);
         return complete_soon(io, error);
     }
+    io.cancel = cancel_sub;
     op.parts.clear();
     std::uint64_t left = io.is(bit(Op::Read) | bit(Op::Write)) ? op.sub.length : 0;
     for (const iovec* v = io.iov; left; ++v) {

@@ -5,6 +5,7 @@
 #include "export.hpp"
 
 #include <cerrno>
+#include <poll.h>
 #include <unistd.h>
 
 namespace outport::nbd {
@@ -19,6 +20,12 @@ void widen(int fd) noexcept {
     const int bytes = 1 << 20;
     if (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX)
         ::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
+}
+
+// Whether the other end is closed altogether, rather than just for sending.
+bool hung_up(int fd) noexcept {
+    pollfd asked{fd, 0, 0};
+    return ::poll(&asked, 1, 0) == 1 && (asked.revents & (POLLHUP | POLLERR));
 }
 
 } // namespace
@@ -70,6 +77,8 @@ void Connection::on_gone(std::int32_t) {
 }
 
 void Connection::cut() noexcept {
+    if (std::exchange(disconnected_, false) && broken_)
+        cancel_all();
     broken(ESHUTDOWN);
     settle();
 }
@@ -86,6 +95,15 @@ void Connection::broken(int error) noexcept {
         release(*request);
     }
     answers_end_ = &answers_;
+    if (!disconnected_)
+        cancel_all();
+}
+
+// Nobody will hear of what is still under way, so it need not be carried out; its end is waited for. What was
+// answered is done, and no flush that was answered had to cover any of this.
+void Connection::cancel_all() noexcept {
+    for (InFlight* request = lent_; request; request = request->next)
+        queue_.cancel(request->block());
 }
 
 bool Connection::busy() const noexcept {
@@ -167,6 +185,8 @@ void Connection::on_received(std::int32_t result, std::uint32_t) {
             receive();
         else if (result < 0)
             broken(-result);
+        else if (!broken_ && hung_up(fd_))
+            broken(EPIPE);
         ended_ |= result == 0;
         return settle();
     }

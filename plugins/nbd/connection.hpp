@@ -58,6 +58,7 @@ class Connection {
     void flush_soon() noexcept;
     bool busy() const noexcept;
     void broken(int error) noexcept;
+    void cancel_all() noexcept;
     void settle() noexcept; // the end, when nothing runs any more: the last act of each callback
     io_uring_sqe* entry() noexcept;
 
@@ -71,6 +72,8 @@ class Connection {
     bool prepare_status(InFlight& request) noexcept;
     void prepare_range(InFlight& request, std::uint32_t op, std::uint32_t flags) noexcept;
     void submit() noexcept;
+    void lend(InFlight& request) noexcept;
+    void take_back(InFlight& request) noexcept;
     void fail(InFlight& request, std::uint32_t error, const char* what) noexcept;
     void finish(InFlight& request) noexcept;
     void completed(InFlight& request, std::int32_t result) noexcept;
@@ -94,6 +97,7 @@ class Connection {
     Output output_;
 
     InFlight* filling_ = nullptr; // a WRITE whose payload is not complete
+    InFlight* lent_ = nullptr;    // those that the host has, in no order
     InFlight* answers_ = nullptr; // those to be answered, first
     InFlight** answers_end_ = &answers_;
     outport_block_request* batch_[kMostInFlight];
@@ -103,6 +107,7 @@ class Connection {
     std::uint32_t eager_ = 0;   // so many times more the receive does not wait for the answers
     bool paused_ = false;       // requests wait in the receiver for room
     bool ended_ = false;        // nothing more is read: DISC, the end of the stream, a fatal fault
+    bool disconnected_ = false; // by DISC: what came before it is carried out
     bool broken_ = false;       // nothing more is sent either
     bool progress_ = false;     // something was sent since linger_ began
     bool receive_wanted_ = false, send_wanted_ = false; // when the ring has room

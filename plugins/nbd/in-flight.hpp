@@ -15,7 +15,8 @@ class Connection;
 
 struct InFlight : sdk::BlockRequest<InFlight> {
     Connection* connection = nullptr;
-    InFlight* next = nullptr; // in the list of those to be answered
+    InFlight* next = nullptr;  // in the list of those that the host has, or of those to be answered
+    InFlight** link = nullptr; // in the first of these
     WireRequest wire{};
     Payload payload;         // of a WRITE; for READ and BLOCK_STATUS buffers[0] holds what is sent
     std::uint32_t error = 0; // on the wire; 0 for success

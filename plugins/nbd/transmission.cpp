@@ -86,7 +86,7 @@ bool Connection::begin_request(const WireRequest& wire) noexcept {
         return !ended_;
     }
     if (wire.command() == Command::Disconnect) {
-        ended_ = true;
+        ended_ = disconnected_ = true;
         requests_.give_back(request);
         return false;
     }
@@ -211,8 +211,27 @@ bool Connection::prepare_status(InFlight& request) noexcept {
 }
 
 void Connection::submit() noexcept {
-    if (batched_ > 0)
-        queue_.submit(batch_, std::exchange(batched_, 0));
+    if (batched_ == 0)
+        return;
+    while (broken_ && batched_ > 0) // by a request behind them: nobody hears of these
+        release(InFlight::from(batch_[--batched_]));
+    for (std::uint32_t i = 0; i < batched_; ++i)
+        lend(InFlight::from(batch_[i]));
+    queue_.submit(batch_, std::exchange(batched_, 0));
+}
+
+void Connection::lend(InFlight& request) noexcept {
+    request.next = lent_;
+    request.link = &lent_;
+    if (lent_)
+        lent_->link = &request.next;
+    lent_ = &request;
+}
+
+void Connection::take_back(InFlight& request) noexcept {
+    *request.link = request.next;
+    if (request.next)
+        request.next->link = request.link;
 }
 
 // --- From completions to answers.
@@ -229,6 +248,7 @@ void Connection::completed(InFlight& request, std::int32_t result) noexcept {
         outport_block_request* const block = &request.block();
         return queue_.submit(&block, 1);
     }
+    take_back(request);
     if (result < 0) {
         if (result == -ENOSPC)
             shard_.services().exports->no_space(shard_.parent().handle());

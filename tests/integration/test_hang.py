@@ -183,12 +183,13 @@ class BackEnd(HangTest):
         image = self.image("bad")
         running = self.begin("--blockdev", f"file,node-name=f0,filename={image}",
                              "--blockdev", "x-fault,node-name=bad,file=f0",
-                             "--export", "nbd,id=eb,node-name=bad,name=bad,writable=on")
+                             "--blockdev", "x-cache,node-name=cached,file=bad",  # takes back nothing from below
+                             "--export", "nbd,id=eb,node-name=cached,name=bad,writable=on")
         client = self.monitor(running)
         client.cmd("x-fault-set", {"node-name": "bad", "rules": [{"action": "hold"}]})
         handle = self.connect(running, "bad", structured=False)
         for number in range(8):
-            handle.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(512)), number * 512)
+            handle.aio_pread(nbd.Buffer(512), number * 512)
         while client.cmd("x-fault-query", node_name="bad")["held"] < 8:
             handle.poll(1)
         client.cmd("block-export-del", id="eb", mode="hard")

@@ -55,8 +55,10 @@ class Deletion(NbdTest):
         """A hard deletion that has to wait for a request keeps the id and says so."""
         image = self.image()
         running = self.new_daemon()
+        # What x-cache has asked for below is not taken back.
         running.start("--blockdev", f"file,node-name=f0,filename={image}", "--blockdev", "x-fault,node-name=n0,file=f0",
-                      *running.nbd_args(), "--export", "nbd,id=e0,node-name=n0,name=x,writable=on")
+                      "--blockdev", "x-cache,node-name=c0,file=n0",
+                      *running.nbd_args(), "--export", "nbd,id=e0,node-name=c0,name=x,writable=on")
         client = self.monitor(running)
         client.cmd("x-fault-set", {"node-name": "n0", "rules": [{"op": "read", "action": "hold"}]})
         handle = self.connect(running)
@@ -68,7 +70,7 @@ class Deletion(NbdTest):
         self.assert_qmp_error("Export 'e0' is already shutting down", client, "block-export-del",
                               {"id": "e0", "mode": "hard"})
         self.assert_qmp_error("Block export id 'e0' is already in use", client, "block-export-add",
-                              {"type": "nbd", "id": "e0", "node-name": "n0"})
+                              {"type": "nbd", "id": "e0", "node-name": "c0"})
         self.assertEqual(len(client.events), 0)
         client.cmd("x-fault-release", node_name="n0")
         client.wait_event("BLOCK_EXPORT_DELETED", id="e0")

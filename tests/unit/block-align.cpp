@@ -150,6 +150,46 @@ TEST_F(Aligned, AnAlignedWriteDoesNotSlipInBetween) {
     EXPECT_EQ(file_.read(4096, 4096), w) << "the later one is what stays";
 }
 
+// What waits for a range, for a buffer, or reads what it has to write back: none of it writes any more.
+TEST_F(Aligned, WhatIsCancelledWritesNothing) {
+    auto* queue = serve("x");
+    rules("x", {{.ops = bit(Op::Write), .action = FaultAction::Hold},
+                {.ops = bit(Op::Read), .action = FaultAction::Hold, .offset = 65536, .length = 4096}});
+    std::string data(512, 'w');
+    std::vector<std::unique_ptr<Request>> requests;
+    auto submit = [&](std::uint64_t offset) {
+        requests.push_back(std::make_unique<Request>());
+        requests.back()->set(OUTPORT_BLOCK_WRITE, offset, 512, data.data()).submit(queue);
+        return requests.back().get();
+    };
+    Request* first = submit(100);
+    submit(700);   // waits for the first one's block
+    submit(65636); // reads
+    for (unsigned i = 0; i < 2 * BouncePool::kBuffers; ++i)
+        submit(131072 + i * 4096 + 100); // more than there are buffers
+    run_until([&] { return counts("x").held == BouncePool::kBuffers; });
+    const std::uint64_t writes = of(counts("x"), Op::Write);
+    EXPECT_EQ(writes, BouncePool::kBuffers - 1u);
+    for (auto& r : requests)
+        if (r.get() != first)
+            block_api().cancel(queue, r->abi());
+    for (auto& r : requests)
+        EXPECT_FALSE(r->done);
+    run_until([&] {
+        return std::ranges::count_if(requests, [](auto& r) { return r->done.load(); }) + 2 ==
+               std::ssize(requests);
+    }); // all but the first and the one that waits for it
+    EXPECT_TRUE(fault_release(graph_->find("x")->driver()));
+    run_until([&] { return std::ranges::all_of(requests, [](auto& r) { return r->done.load(); }); });
+    for (auto& r : requests)
+        EXPECT_EQ(r->result, r.get() == first ? 0 : -ECANCELED);
+    EXPECT_EQ(of(counts("x"), Op::Write), writes);
+    model_.replace(100, 512, data);
+    expect_same();
+    rules("x", {});
+    EXPECT_EQ(write(queue, 700, data), 0) << "no range stays locked, no buffer lost";
+}
+
 // Writes the same bytes of 32 blocks, round after round.
 struct Writer {
     outport_block_queue* queue = nullptr;

@@ -59,6 +59,73 @@ TEST_F(NbdConnection, EndsAClientThatDoesNotFetchItsLastReplies) {
     host.turn();
 }
 
+// What the host has of a client that was cut is taken back, of that one alone, and waited for.
+TEST_F(NbdConnection, CancelsWhatIsInFlightOfABrokenClient) {
+    const int one = client(), other = client();
+    say(one, request(Command::Read, 0, 512) + request(Command::Flush, 0, 0) +
+                 request(Command::Write, 0, 512) + std::string(512, 'p') + request(Command::Read, 512, 512));
+    say(other, request(Command::Read, 1024, 512));
+    ASSERT_EQ(host.requests.size(), 5u);
+    const std::vector<outport_block_request*> lent(host.requests.begin() + 1, host.requests.begin() + 4);
+    host.complete(host.requests.front(), 0); // it is answered
+    EXPECT_TRUE(host.unwanted.empty());
+    host.complete(host.find(one, IORING_OP_SEND), -EPIPE);
+    EXPECT_TRUE(std::is_permutation(host.unwanted.begin(), host.unwanted.end(), lent.begin(), lent.end()));
+    host.complete(host.find(one, IORING_OP_RECV), 0);
+    while (!host.unwanted.empty()) {
+        EXPECT_TRUE(has_client());
+        host.complete(host.unwanted.back(), -ECANCELED);
+    }
+    EXPECT_EQ(host.requests.size(), 1u);
+    cut_all();
+}
+
+// The standard: after DISC, all that came before it is handled. Only a hard stop is in more of a hurry.
+TEST_F(NbdConnection, CarriesOutWhatCameBeforeADisconnect) {
+    const int fd = client();
+    say(fd,
+        request(Command::Read, 0, 512) + request(Command::Flush, 0, 0) + request(Command::Disconnect, 0, 0));
+    host.complete(host.requests.front(), 0);
+    host.complete(host.find(fd, IORING_OP_SEND), -EPIPE);
+    EXPECT_TRUE(host.unwanted.empty());
+    test::Done done;
+    export_->stop(OUTPORT_STOP_HARD, &done);
+    host.turn();
+    EXPECT_EQ(host.unwanted.size(), 1u);
+    end_all(done);
+}
+
+// The end of the stream says only that no more is asked; a socket that is closed altogether, that nobody
+// listens.
+TEST_F(NbdConnection, KeepsWhatAClientThatOnlySendsNoMoreAskedFor) {
+    const int fd = client();
+    say(fd, request(Command::Flush, 0, 0));
+    ::shutdown(peers_.back(), SHUT_WR);
+    host.complete(host.find(fd, IORING_OP_RECV), 0);
+    EXPECT_TRUE(host.unwanted.empty());
+    cut_all();
+}
+
+TEST_F(NbdConnection, CancelsForAClientThatIsGone) {
+    const int fd = client();
+    say(fd, request(Command::Flush, 0, 0));
+    ::close(peers_.back());
+    peers_.pop_back();
+    host.complete(host.find(fd, IORING_OP_RECV), 0);
+    EXPECT_EQ(host.unwanted.size(), 1u);
+    cut_all();
+}
+
+TEST_F(NbdConnection, AHardStopCancelsWhatIsInFlight) {
+    const int fd = client();
+    say(fd, request(Command::Read, 0, 512) + request(Command::Flush, 0, 0));
+    test::Done done;
+    export_->stop(OUTPORT_STOP_HARD, &done);
+    host.turn();
+    EXPECT_EQ(host.unwanted.size(), 2u);
+    end_all(done);
+}
+
 TEST_F(NbdConnection, AnswersAllAfterTheEndOfTheStream) {
     const int fd = client();
     say(fd, request(Command::Read, 0, 512) + request(Command::Disconnect, 0, 0));

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <sys/socket.h>
@@ -29,6 +30,7 @@ struct Host {
 
     std::vector<Entry> entries;
     std::deque<outport_block_request*> requests;
+    std::vector<outport_block_request*> unwanted; // of these, those that were cancelled
     std::deque<outport_loop_op*> timers;
     std::map<int, Receive> receives; // of clients that negotiate, by descriptor
     std::string said;                // to those
@@ -77,6 +79,7 @@ struct Host {
     }
     void complete(outport_block_request* request, std::int32_t result) {
         std::erase(requests, request);
+        std::erase(unwanted, request);
         request->complete(request, result);
         turn();
     }
@@ -125,7 +128,12 @@ struct Tables {
             [](outport_block_queue*, outport_block_request* const* requests, std::uint32_t count) noexcept {
                 the()->requests.insert(the()->requests.end(), requests, requests + count);
             },
-        .cancel = [](outport_block_queue*, outport_block_request*) noexcept {},
+        .cancel =
+            [](outport_block_queue*, outport_block_request* request) noexcept {
+                const auto& lent = the()->requests;
+                EXPECT_NE(std::find(lent.begin(), lent.end(), request), lent.end()) << "not in flight";
+                the()->unwanted.push_back(request);
+            },
     };
     static constexpr outport_export_api kExport = {
         .struct_size = sizeof(outport_export_api),

@@ -110,6 +110,10 @@ class NbdServed : public testing::Test {
         Done done;
         export_->stop(OUTPORT_STOP_HARD, &done);
         host.turn();
+        end_all(done);
+    }
+    // What is in flight ends; then the stop is done.
+    void end_all(const Done& done) {
         while (!host.requests.empty())
             host.complete(host.requests.front(), 0);
         while (!host.entries.empty())
