@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Each header of the SDK compiles alone, in every language and by every compiler that is here, without a warning.
+"""Each header of the SDK compiles alone, in every language and by both compilers, without a warning.
 
 usage: sdk-headers.py INCLUDE_FOLDER
+
+Writes TAP, a line for each compiler and language; one whose compiler is missing is skipped.
 """
 
 import shutil
@@ -30,21 +32,23 @@ def main():
     c_headers = sorted(include.glob("outport/**/*.h"))
     cxx_headers = sorted(include.glob("outport/**/*.hpp"))
     plans = [(c_headers, "c", C_MODES), (c_headers, "c++", CXX_MODES), (cxx_headers, "c++", LAYER_MODES)]
-    compiled, failed = 0, 0
+    if not c_headers or not cxx_headers:
+        print("1..1\nnot ok 1 - there are headers")
+        return 1
+    print(f"1..{sum(len(modes) for _, _, modes in plans)}")
+    number, failed = 0, False
     for headers, language, modes in plans:
         for compiler, standard in modes:
+            number += 1
+            title = f"{number} - {'C++ layer' if headers is cxx_headers else 'C headers'} as {standard} by {compiler}"
             if not shutil.which(compiler):
-                print(f"skipped: no {compiler}")
+                print(f"ok {title} # SKIP no {compiler}")
                 continue
-            for header in headers:
-                name = header.relative_to(include)
-                complaint = compile_alone(compiler, standard, language, include, name)
-                compiled += 1
-                if complaint:
-                    failed += 1
-                    print(f"{name} with {compiler} -std={standard}:\n{complaint}")
-    print(f"{len(c_headers) + len(cxx_headers)} headers, {compiled} compilations, {failed} failed")
-    return 1 if failed or not c_headers else 0
+            names = [header.relative_to(include) for header in headers]
+            complaints = [c for c in (compile_alone(compiler, standard, language, include, n) for n in names) if c]
+            failed = failed or bool(complaints)
+            print("\n".join([("not " if complaints else "") + f"ok {title}"] + complaints))
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
