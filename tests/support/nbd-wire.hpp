@@ -27,8 +27,26 @@ constexpr std::uint64_t kOptionReply = 0x3e889045565a9;
 constexpr std::uint32_t kRequestMagic = 0x25609513;
 constexpr std::uint32_t kSimpleReply = 0x67446698;
 constexpr std::uint32_t kStructuredReply = 0x668e33ef;
-enum Option : std::uint32_t { kExportName = 1, kAbort = 2, kList = 3, kInfo = 6, kGo = 7, kStructured = 8 };
-enum Command : std::uint16_t { kRead = 0, kWrite = 1, kDisconnect = 2, kFlush = 3, kTrim = 4, kZeroes = 6 };
+enum Option : std::uint32_t {
+    kExportName = 1,
+    kAbort = 2,
+    kList = 3,
+    kInfo = 6,
+    kGo = 7,
+    kStructured = 8,
+    kSetContext = 10
+};
+enum Command : std::uint16_t {
+    kRead = 0,
+    kWrite = 1,
+    kDisconnect = 2,
+    kFlush = 3,
+    kTrim = 4,
+    kCache = 5,
+    kZeroes = 6,
+    kStatus = 7
+};
+constexpr std::uint16_t kFua = 1;
 constexpr std::uint32_t kReplyAck = 1, kReplyInfo = 3, kReplyErrorBit = 1u << 31;
 constexpr std::uint16_t kChunkDone = 1, kChunkData = 1, kChunkErrorBit = 1u << 15;
 
@@ -165,8 +183,23 @@ inline void take_greeting(int fd) {
         die("the server closed the connection in the handshake");
 }
 
+// A number and, behind it, so many bytes.
+inline std::string counted(const std::string& text) {
+    auto length = htobe32(std::uint32_t(text.size()));
+    return std::string(reinterpret_cast<const char*>(&length), 4) + text;
+}
+
+// What it takes to ask for the block status of base:allocation.
+inline void choose_context(int fd, const std::string& name) {
+    std::string payload, wanted = counted(name) + std::string("\0\0\0\1", 4) + counted("base:allocation");
+    send_option(fd, kSetContext, wanted.data(), wanted.size());
+    while (take_option_reply(fd, payload).type != kReplyAck)
+        if (payload.find("base:allocation") == payload.npos)
+            die("the server has no context base:allocation");
+}
+
 // Everything up to the transmission phase.
-inline Export handshake(int fd, const std::string& name, bool structured) {
+inline Export handshake(int fd, const std::string& name, bool structured, bool context = false) {
     take_greeting(fd);
     std::string payload;
     if (structured) {
@@ -174,10 +207,9 @@ inline Export handshake(int fd, const std::string& name, bool structured) {
         if (take_option_reply(fd, payload).type != kReplyAck)
             die("the server refuses structured replies");
     }
-    std::string go(4, '\0');
-    auto length = htobe32(std::uint32_t(name.size()));
-    std::memcpy(go.data(), &length, 4);
-    go += name + std::string(2, '\0');
+    if (context)
+        choose_context(fd, name);
+    std::string go = counted(name) + std::string(2, '\0');
     send_option(fd, kGo, go.data(), go.size());
     Export found;
     for (;;) {

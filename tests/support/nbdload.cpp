@@ -18,11 +18,28 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kReadBit = 1ull << 32; // in a cookie: the reply carries data
 
+// What --op may name.
+struct Kind {
+    const char* word;
+    nbd::Command command;
+    std::uint16_t flags;
+    bool random;
+};
+constexpr Kind kKinds[] = {
+    {"read", nbd::kRead, 0, false},        {"write", nbd::kWrite, 0, false},
+    {"randread", nbd::kRead, 0, true},     {"randwrite", nbd::kWrite, 0, true},
+    {"mixed", nbd::kRead, 0, true}, // three of ten are writes
+    {"fua", nbd::kWrite, nbd::kFua, true}, {"flush", nbd::kFlush, 0, false},
+    {"trim", nbd::kTrim, 0, true},         {"zeroes", nbd::kZeroes, 0, true},
+    {"status", nbd::kStatus, 0, true},     {"cache", nbd::kCache, 0, true},
+};
+
 struct Options {
     std::string where, name, op = "randread";
+    Kind kind = kKinds[2];
     unsigned connections = 1, depth = 1, block = 4096;
     double seconds = 0;
-    std::uint64_t requests = 0, range = 0;
+    std::uint64_t requests = 0, range = 0, warm_up = 0;
     bool structured = false;
 };
 
@@ -69,6 +86,8 @@ class Load {
 
   private:
     void open();
+    void go(std::uint64_t requests);
+    void close_all();
     void submit(Connection& c, std::uint32_t slot);
     void push(Connection& c);
     void refill(Connection& c);
@@ -97,7 +116,7 @@ void Load::open() {
     for (unsigned i = 0; i < o_.connections; ++i) {
         auto c = std::make_unique<Connection>();
         c->fd = nbd::connect_to(o_.where);
-        auto found = nbd::handshake(c->fd, o_.name, o_.structured);
+        auto found = nbd::handshake(c->fd, o_.name, o_.structured, o_.kind.command == nbd::kStatus);
         auto range = o_.range ? std::min(o_.range, found.size) : found.size;
         blocks_ = range / o_.block;
         if (!blocks_)
@@ -117,12 +136,14 @@ void Load::open() {
 void Load::submit(Connection& c, std::uint32_t slot) {
     if (stopping_ || (o_.requests && issued_ >= o_.requests))
         return;
-    bool is_random = o_.op.starts_with("rand") || o_.op == "mixed";
-    bool is_write = o_.op.ends_with("write") || (o_.op == "mixed" && (random() >> 32) % 10 < 3);
-    auto block = is_random ? (random() >> 16) % blocks_ : c.next_offset++ % blocks_;
-    c.out.push_back({htobe32(nbd::kRequestMagic), 0, htobe16(is_write ? nbd::kWrite : nbd::kRead),
-                     htobe64(slot | (is_write ? 0 : kReadBit)), htobe64(block * o_.block),
-                     htobe32(o_.block)});
+    auto command = o_.kind.command;
+    if (o_.op == "mixed" && (random() >> 32) % 10 < 3)
+        command = nbd::kWrite;
+    bool whole = command == nbd::kFlush;
+    auto block = o_.kind.random ? (random() >> 16) % blocks_ : c.next_offset++ % blocks_;
+    c.out.push_back({htobe32(nbd::kRequestMagic), htobe16(o_.kind.flags), htobe16(command),
+                     htobe64(slot | (command == nbd::kRead ? kReadBit : 0)),
+                     htobe64(whole ? 0 : block * o_.block), htobe32(whole ? 0 : o_.block)});
     ++issued_;
     ++in_flight_;
 }
@@ -251,11 +272,12 @@ void Load::report(double seconds) {
                 latencies_.quantile_us(0.5), latencies_.quantile_us(0.99), latencies_.quantile_us(0.999));
 }
 
-void Load::run() {
-    open();
-    auto begin = Clock::now();
-    limit_ = begin + std::chrono::milliseconds(o_.seconds > 0 ? std::int64_t(o_.seconds * 1000) : 1ll << 40);
+// So many requests, or as long as there is time; until each is answered.
+void Load::go(std::uint64_t requests) {
+    o_.requests = requests;
+    issued_ = 0;
     for (auto& c : connections_) {
+        c->idle.clear();
         for (std::uint32_t slot = 0; slot < o_.depth; ++slot)
             c->idle.push_back(slot);
         refill(*c);
@@ -269,12 +291,42 @@ void Load::run() {
             refill(c);
         }
     }
-    report(std::chrono::duration<double>(Clock::now() - begin).count());
+}
+
+void Load::close_all() {
     for (auto& c : connections_) {
         nbd::Request bye{htobe32(nbd::kRequestMagic), 0, htobe16(nbd::kDisconnect), 0, 0, 0};
         nbd::write_all(c->fd, &bye, sizeof bye);
         close(c->fd);
     }
+}
+
+// Whoever looks at the server from outside does it now: after the warm-up, and before the connections end.
+void wait_for_a_line(const char* said) {
+    std::puts(said);
+    std::fflush(stdout);
+    while (int c = std::getchar())
+        if (c == '\n' || c == EOF)
+            return;
+}
+
+void Load::run() {
+    open();
+    auto begin = Clock::now();
+    limit_ = begin + std::chrono::milliseconds(o_.seconds > 0 ? std::int64_t(o_.seconds * 1000) : 1ll << 40);
+    if (auto measured = o_.requests; o_.warm_up) {
+        go(o_.warm_up);
+        wait_for_a_line("warm");
+        begin = Clock::now();
+        latencies_ = {};
+        done_ = 0;
+        go(measured);
+        wait_for_a_line("done");
+    } else {
+        go(measured);
+    }
+    report(std::chrono::duration<double>(Clock::now() - begin).count());
+    close_all();
     if (errors_)
         std::exit(2);
 }
@@ -290,7 +342,9 @@ Options parse_arguments(int argc, char** argv) {
         if (i + 1 == argc)
             nbd::die("usage: nbdload --to unix:PATH|tcp:HOST:PORT --export NAME [--op "
                      "read|write|randread|randwrite|"
-                     "mixed] [--connections N] [--depth N] [--block BYTES] [--range BYTES] [--structured] "
+                     "mixed|fua|flush|trim|zeroes|status|cache] [--connections N] [--depth N] [--block "
+                     "BYTES] [--range BYTES] [--structured] "
+                     "[--warm-up N] "
                      "--seconds S|--requests N");
         std::string value = argv[++i];
         if (key == "--to")
@@ -309,11 +363,19 @@ Options parse_arguments(int argc, char** argv) {
             o.seconds = std::stod(value);
         else if (key == "--requests")
             o.requests = std::stoull(value);
+        else if (key == "--warm-up")
+            o.warm_up = std::stoull(value);
         else if (key == "--range")
             o.range = std::stoull(value);
         else
             nbd::die("unknown option " + key);
     }
+    auto found =
+        std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& k) { return o.op == k.word; });
+    if (found == std::end(kKinds))
+        nbd::die("no such load: " + o.op);
+    o.kind = *found;
+    o.structured |= o.kind.command == nbd::kStatus;
     if (o.where.empty() || (o.seconds <= 0 && !o.requests))
         nbd::die("--to and one of --seconds, --requests are needed");
     return o;
