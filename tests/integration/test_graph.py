@@ -11,7 +11,7 @@ SIZE = 96 << 20
 
 
 class UnderLoad(NbdTest):
-    def begin(self, *more):
+    def begin(self, *more, shrinks=()):
         """Two exports of one node, each on an iothread of its own, with a load on each."""
         image = self.image(size=2 * SIZE)
         running = self.new_daemon()
@@ -20,16 +20,17 @@ class UnderLoad(NbdTest):
                       "--export", "nbd,id=e0,node-name=n0,name=x0,writable=on,iothread=t0",
                       "--export", "nbd,id=e1,node-name=n0,name=x1,writable=on,iothread=t1", *more)
         loads = [self.stress(running.uri(f"x{half}"), "--connections", 8, "--shared", 2, "--seed", half + 1,
-                             "--base", half * SIZE) for half in range(2)]
+                             "--base", half * SIZE, *shrinks) for half in range(2)]
         return running, self.monitor(running), loads
 
     def end(self, running, loads):
-        for load in loads:
-            counted = self.finish(load)
+        every = [self.finish(load) for load in loads]
+        for counted in every:
             print(json.dumps(counted))
             self.assertGreater(counted["writes"], 100)
             self.assertFalse(counted["lost"])
         self.assertEqual(running.stop(), 0)
+        return every
 
     def filters(self, rounds):
         running, client, loads = self.begin()
@@ -51,6 +52,21 @@ class UnderLoad(NbdTest):
         for number in range(200):
             client.cmd("block_resize", node_name="n0", size=2 * SIZE + (number % 5) * 65536)
         self.end(running, loads)
+
+    def test_shrink_into_the_load(self):
+        """What lies beyond is refused, or zeroes once there is room again; a refused write is nowhere; and who is not
+        beyond notices nothing."""
+        shrunk = SIZE + (4 << 20)  # within the regions of the second load
+        running, client, loads = self.begin(shrinks=["--shrinks-to", shrunk])
+        for _ in range(150):
+            client.cmd("block_resize", node_name="n0", size=shrunk)
+            client.cmd("query-version")
+            client.cmd("block_resize", node_name="n0", size=2 * SIZE)
+            client.cmd("query-version")
+        first, second = self.end(running, loads)
+        self.assertEqual((first["refused"], first["cut_off"]), (0, 0))
+        self.assertGreater(second["refused"], 100)
+        self.assertGreater(second["cut_off"], 10)
 
     def test_both(self):
         running, client, loads = self.begin()

@@ -2,7 +2,8 @@
 // Verified load over many NBD connections (libnbd): reads, writes, FUA, zeroes and flushes, aligned and not,
 // each connection in a region of its own and the first few also in one that they share. Keeps what was
 // acknowledged and what was made durable; `verify` checks an image against that after the server was killed
-// or lost its power.
+// or lost its power. Where somebody shrinks and grows the image meanwhile, what lies beyond may be refused,
+// or be zeroes, but nothing else.
 #include "stress-model.hpp"
 
 #include <cerrno>
@@ -18,7 +19,7 @@ namespace {
 struct Options {
     std::string command, uri, state, mode = "acked";
     unsigned connections = 64, shared = 8, depth = 16;
-    std::uint64_t base = 0, region = 1 << 20, ops = 0, seed = 1;
+    std::uint64_t base = 0, region = 1 << 20, ops = 0, seed = 1, shrinks_to = UINT64_MAX;
     bool survive_loss = false, no_zeroes = false;
 };
 
@@ -81,6 +82,8 @@ class Stress {
     void poll_once();
     void lose(Connection& c);
     int finish();
+    bool may_be_cut_off(const stress::Slot& slot) const { return slot.address >= o_.shrinks_to; }
+    void check(stress::Slot& slot, std::span<const unsigned char> data);
     void complain(const std::string& text) {
         if (++wrong_ <= 10)
             std::fprintf(stderr, "nbdstress: %s\n", text.c_str());
@@ -94,7 +97,7 @@ class Stress {
     Options o_;
     std::vector<stress::Slot> slots_;
     std::vector<std::unique_ptr<Connection>> connections_;
-    std::uint64_t seed_, sequence_ = 0, issued_ = 0, counts_[6] = {};
+    std::uint64_t seed_, sequence_ = 0, issued_ = 0, refused_ = 0, cut_off_ = 0, counts_[6] = {};
     unsigned in_flight_ = 0, in_flight_at_loss_ = 0, wrong_ = 0;
     bool lost_ = false, multi_ = false;
 };
@@ -221,6 +224,17 @@ void Stress::issue(Op& op) {
     send(op);
 }
 
+void Stress::check(stress::Slot& slot, std::span<const unsigned char> data) {
+    auto bad = stress::check(slot, data, stress::allowed_after_kill(slot));
+    if (bad && may_be_cut_off(slot) && !stress::check(slot, data, {0})) {
+        slot.cut_off();
+        ++cut_off_;
+        bad.reset();
+    }
+    if (bad)
+        complain(*bad);
+}
+
 void Stress::completed(Op& op, int error) {
     if (error == ENOTCONN || (error && (nbd_aio_is_dead(op.connection->handle) ||
                                         nbd_aio_is_closed(op.connection->handle) || lost_))) {
@@ -230,11 +244,14 @@ void Stress::completed(Op& op, int error) {
         return;
     }
     --in_flight_;
-    if (error) {
+    if (error && op.slot && may_be_cut_off(*op.slot) && (error == EINVAL || error == ENOSPC)) {
+        ++refused_;
+        if (op.kind != Kind::Read)
+            op.slot->refused(op.sequence);
+    } else if (error) {
         complain("a request failed: " + std::string(std::strerror(error)));
     } else if (op.kind == Kind::Read) {
-        if (auto bad = stress::check(*op.slot, op.buffer, stress::allowed_after_kill(*op.slot)))
-            complain(*bad);
+        check(*op.slot, op.buffer);
     } else if (op.kind == Kind::Flush) {
         for (std::size_t i = 0; i < slots_.size(); ++i)
             if (op.snapshot[i] && multi_)
@@ -290,17 +307,17 @@ int Stress::finish() {
             data.resize(slot.length);
             if (nbd_pread(h, data.data(), data.size(), slot.address, 0) < 0)
                 die_nbd("read");
-            if (auto bad = stress::check(slot, data, stress::allowed_after_kill(slot)))
-                complain(*bad);
+            check(slot, data);
         }
     }
     if (!o_.state.empty() && !stress::save(slots_, o_.state))
         die("cannot write " + o_.state);
     std::printf("{\"reads\": %llu, \"writes\": %llu, \"fua\": %llu, \"zeroes\": %llu, \"flushes\": %llu, "
-                "\"lost\": %s, \"in_flight\": %u, \"wrong\": %u}\n",
+                "\"refused\": %llu, \"cut_off\": %llu, \"lost\": %s, \"in_flight\": %u, \"wrong\": %u}\n",
                 static_cast<unsigned long long>(counts_[1]), static_cast<unsigned long long>(counts_[2]),
                 static_cast<unsigned long long>(counts_[3]), static_cast<unsigned long long>(counts_[4]),
-                static_cast<unsigned long long>(counts_[5]), lost_ ? "true" : "false", in_flight_at_loss_,
+                static_cast<unsigned long long>(counts_[5]), static_cast<unsigned long long>(refused_),
+                static_cast<unsigned long long>(cut_off_), lost_ ? "true" : "false", in_flight_at_loss_,
                 wrong_);
     return wrong_ || (lost_ && !o_.survive_loss) ? 1 : 0;
 }
@@ -348,7 +365,8 @@ Options parse_arguments(int argc, char** argv) {
     if (argc < 2)
         die("usage: nbdstress run|verify --uri URI [--connections N] [--shared N] [--depth N] [--region "
             "BYTES] [--base OFFSET] "
-            "[--ops N] [--seed N] [--state FILE] [--mode acked|durable] [--survive-loss] [--no-zeroes]; "
+            "[--ops N] [--seed N] [--state FILE] [--mode acked|durable] [--survive-loss] [--no-zeroes] "
+            "[--shrinks-to OFFSET]; "
             "SIGTERM ends a run");
     o.command = argv[1];
     for (int i = 2; i < argc; ++i) {
@@ -382,6 +400,8 @@ Options parse_arguments(int argc, char** argv) {
             o.base = std::stoull(value);
         else if (key == "--ops")
             o.ops = std::stoull(value);
+        else if (key == "--shrinks-to")
+            o.shrinks_to = std::stoull(value);
         else if (key == "--seed")
             o.seed = std::stoull(value);
         else

@@ -30,6 +30,17 @@ struct Slot {
         acknowledged = sequence;
         maybe.clear();
     }
+    // It was refused, so it must not be there.
+    void refused(std::uint64_t sequence) {
+        std::erase(maybe, sequence);
+        std::erase(since, sequence);
+    }
+    // What it held was cut off, and it holds zeroes; nothing of it may come back.
+    void cut_off() {
+        acknowledged = 0;
+        maybe.clear();
+        since.clear();
+    }
     // All up to `sequence` is on stable storage; numbers of one slot only grow.
     void make_durable(std::uint64_t sequence) {
         auto at = std::find(since.begin(), since.end(), sequence);
