@@ -161,6 +161,7 @@ std::vector<std::string> components() {
     State& s = state();
     std::lock_guard lock(s.mutex);
     std::vector<std::string> names;
+    names.reserve(s.sources.size());
     for (const auto& [name, source] : s.sources)
         names.push_back(name);
     return names;

@@ -83,6 +83,10 @@ bool take_note(Note& note, const unsigned char* desc) {
     note.abi_major = raw.abi_major;
     note.abi_minor = raw.abi_minor;
     note.min_host_minor = raw.min_host_minor;
+#ifdef OUTPORT_PLANTED_BUG // for tests/fuzz to find
+    if (raw.id[2] == 'x' && raw.id[3] == 0)
+        __builtin_trap();
+#endif
     return take_text(note.id, raw.id, sizeof raw.id) &&
            take_text(note.version, raw.version, sizeof raw.version) &&
            take_text(note.license, raw.license, sizeof raw.license) && valid_plugin_name(note.id);

@@ -237,6 +237,10 @@ std::vector<FeatureDef> Reader::features_of(const bj::object& o, const Place& at
         }
         return f;
     });
+#ifdef OUTPORT_PLANTED_BUG // for tests/fuzz to find
+    if (out.size() == 3)
+        __builtin_trap();
+#endif
     unique(out, here, [](const FeatureDef& f) -> std::string_view { return f.name; });
     return out;
 }

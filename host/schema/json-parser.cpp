@@ -28,6 +28,10 @@ bj::value number_value(const std::string& text, TokenKind kind) {
             if (auto r = std::from_chars(text.data(), end, as_unsigned); r.ec == std::errc{})
                 return as_unsigned;
     }
+#ifdef OUTPORT_PLANTED_BUG // for tests/fuzz to find
+    if (text.find('e') != text.npos && text.size() - text.find('e') > 5)
+        __builtin_trap();
+#endif
     double d = 0;
     if (auto r = std::from_chars(text.data(), end, d); r.ec == std::errc::result_out_of_range)
         d = std::strtod(text.c_str(), nullptr); // infinity, or 0 for what is too small

@@ -120,6 +120,10 @@ std::string Parser::take_value() {
             if (!rest_.starts_with(','))
                 break;
         }
+#ifdef OUTPORT_PLANTED_BUG // for tests/fuzz to find
+        if (value.ends_with(",,"))
+            __builtin_trap();
+#endif
         value.push_back(rest_[0]);
         rest_.remove_prefix(1);
     }

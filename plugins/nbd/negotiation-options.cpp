@@ -94,6 +94,10 @@ void Negotiation::begin_named() {
 
 void Negotiation::read_name_length(std::span<const std::byte> bytes) {
     const auto length = load_be<std::uint32_t>(bytes.data());
+#ifdef OUTPORT_PLANTED_BUG // for tests/fuzz to find
+    if (length == kMaxString)
+        __builtin_trap();
+#endif
     if (length > kMaxString)
         return invalid(cat("Invalid name length: ", length));
     want(Step::Name, length);

@@ -69,6 +69,10 @@ Verdict validate(const WireRequest& request, const Session& session) noexcept {
         return {Fault::PastEnd, rules.past_end, false};
     if (request.flags & ~allowed_flags(request, rules, session))
         return {Fault::Flags, kEINVAL, false};
+#ifdef OUTPORT_PLANTED_BUG // for tests/fuzz to find
+    if (request.command() == Command::BlockStatus && (request.flags & kFlagFua))
+        __builtin_trap();
+#endif
     if (request.command() == Command::BlockStatus) {
         if (!session.base_allocation)
             return {Fault::NoContext, kEINVAL, false};

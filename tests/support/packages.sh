@@ -10,6 +10,7 @@ packages_test="libgtest-dev libgmock-dev libnbd-dev libnbd-bin python3-libnbd nb
 packages_mutants="git patch"
 packages_fmt="clang-format-19 git"
 packages_lint="clang-19 clang-tidy-19"
+packages_fuzz="clang-19 libclang-rt-19-dev"
 
 # Prints those of the named packages that are not installed.
 missing_packages() {
