@@ -116,12 +116,8 @@ struct outport_block_notices {
     /* [loop] [running] [draining] [nonblocking] Repeat: any. Size or limits are not what they were: see
      * get_info. Owner: `data` is what queue_open was given. */
     void (*changed)(void* data) OUTPORT_NOEXCEPT;
-
-    /* [loop] [running] [draining] [nonblocking] Repeat: once. The node is going; requests fail from now on.
-     * Owner: as changed. */
-    void (*going)(void* data) OUTPORT_NOEXCEPT;
 };
-OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_notices) == 24, "append only");
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_notices) == 16, "append only");
 
 struct outport_block_api {
     uint32_t struct_size;
@@ -135,8 +131,8 @@ struct outport_block_api {
     /* [loop] [starting] [running] [draining] [nonblocking] Repeat: any. A queue on `loop`, one of those of
      * the export, called on that loop. `notices` and `error` may be null. Owner: `notices` is borrowed and
      * copied; the queue is the plugin's until queue_close; *queue is set only with OUTPORT_OK. Errors:
-     * OUTPORT_NO_MEMORY; OUTPORT_INVALID when `loop` is none of the export's; OUTPORT_NOT_FOUND when the node
-     * is going; OUTPORT_UNSUPPORTED when `notices` has one that the host does not know. */
+     * OUTPORT_NO_MEMORY; OUTPORT_INVALID when `loop` is none of the export's; OUTPORT_UNSUPPORTED when
+     * `notices` has one that the host does not know. */
     int32_t (*queue_open)(struct outport_export* handle, struct outport_loop* loop,
                           const struct outport_block_notices* notices, void* data,
                           struct outport_block_queue** queue, struct outport_error* error) OUTPORT_NOEXCEPT;
