@@ -31,6 +31,14 @@ void cancel_in_ring(Io& io) {
 
 } // namespace
 
+bool File::interrupted(const Io& io, std::int32_t& result) noexcept {
+    if (result != -EAGAIN && result != -EINTR)
+        return false;
+    if (io.cancelled)
+        result = -ECANCELED;
+    return !io.cancelled;
+}
+
 void File::start(const Stage& stage, Io& io) {
     io.stage = &stage;
     io.part = 0;
@@ -101,7 +109,7 @@ void File::submit_data(Io& io) {
 }
 
 void File::on_data(Io& io, std::int32_t result) {
-    if (result == -EAGAIN || result == -EINTR)
+    if (interrupted(io, result))
         return submit_data(io);
     bool more = result > 0 && io.moved + static_cast<std::uint32_t>(result) < io.length;
     if (more) {
@@ -127,16 +135,24 @@ void File::start_flush(Io& io) {
     std::int32_t broken = flush_error_.load(std::memory_order_relaxed);
     if (common_.cache_no_flush || broken)
         return io.stage->context->complete_soon(io, common_.cache_no_flush ? 0 : broken);
+    submit_flush(io);
+}
+
+void File::submit_flush(Io& io) {
     io.completion.fn = [](loop::Completion* c, std::int32_t result, std::uint32_t) {
         Io& done = *owner_of(c, &Io::completion);
         of(done).on_flushed(done, result);
     };
+    io.cancel = cancel_in_ring;
     io.stage->context->loop().fsync(io.completion, file_.fd, true);
 }
 
 // The kernel reports a failed write-back once and then calls those pages clean.
 void File::on_flushed(Io& io, std::int32_t result) {
-    if (result < 0 && result != -EINTR && !common_.cache_direct)
+    if (interrupted(io, result))
+        return io.stage->context->loop().fsync(io.completion, file_.fd, true);
+    io.cancel = nullptr;
+    if (result < 0 && result != -ECANCELED && !common_.cache_direct)
         flush_error_.store(result, std::memory_order_relaxed);
     io.done(io, std::min(result, 0));
 }

@@ -52,7 +52,7 @@ void File::try_zeroes(Io& io) {
 }
 
 void File::on_zeroes(Io& io, std::int32_t result) {
-    if (result == -EINTR)
+    if (interrupted(io, result))
         return try_zeroes(io);
     if (not_here(result)) {
         (io.part == 0 ? can_punch_ : can_zero_range_).store(false, std::memory_order_relaxed);
@@ -68,6 +68,10 @@ void File::start_discard(Io& io) {
         return io.stage->context->complete_soon(io, 0);
     if (!wrote_.load(std::memory_order_relaxed))
         wrote_.store(true, std::memory_order_relaxed);
+    try_discard(io);
+}
+
+void File::try_discard(Io& io) {
     if (file_.block_device)
         return start_job(
             io,
@@ -85,6 +89,8 @@ void File::start_discard(Io& io) {
 }
 
 void File::on_discarded(Io& io, std::int32_t result) {
+    if (interrupted(io, result))
+        return try_discard(io);
     generation_.fetch_add(1, std::memory_order_relaxed);
     if (not_here(result)) {
         can_punch_.store(false, std::memory_order_relaxed);
@@ -93,14 +99,9 @@ void File::on_discarded(Io& io, std::int32_t result) {
     if (result < 0 || !(io.flags & kFua))
         return io.done(io, std::min(result, 0));
     io.flags &= ~kFua;
-    NodeContext& context = *io.stage->context;
     if (common_.cache_no_flush)
         return io.done(io, 0);
-    io.completion.fn = [](loop::Completion* c, std::int32_t flushed, std::uint32_t) {
-        Io& done = *owner_of(c, &Io::completion);
-        of(done).on_flushed(done, flushed);
-    };
-    context.loop().fsync(io.completion, file_.fd, true);
+    submit_flush(io);
 }
 
 } // namespace outport::block

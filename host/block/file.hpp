@@ -61,11 +61,14 @@ class File final : public Driver {
 
   private:
     static File& of(Io& io) noexcept;
+    // Whether the kernel is to be asked again. What was cancelled is not: `result` says so then.
+    static bool interrupted(const Io& io, std::int32_t& result) noexcept;
 
     void start_data(Io& io);
     void submit_data(Io& io);
     void on_data(Io& io, std::int32_t result);
     void start_flush(Io& io);
+    void submit_flush(Io& io);
     void on_flushed(Io& io, std::int32_t result);
     void start_cache(Io& io);
     // file-zero.cpp
@@ -73,6 +76,7 @@ class File final : public Driver {
     void try_zeroes(Io& io);
     void on_zeroes(Io& io, std::int32_t result);
     void start_discard(Io& io);
+    void try_discard(Io& io);
     void on_discarded(Io& io, std::int32_t result);
     // file-jobs.cpp
     void start_job(Io& io, void (*run)(loop::BlockingJob*), const char* what);

@@ -255,6 +255,57 @@ TEST_F(FileNode, OpenErrors) {
     EXPECT_EQ(add_file(file), "") << "the name is free again";
 }
 
+// Puts itself between the kernel and the driver: what a request gets for an answer is so often EINTR.
+struct Interrupter {
+    explicit Interrupter(int times) { left = times; }
+    static void put_before(Request& request) {
+        loop::Completion& completion = QueueRequest::of(request.abi())->io.completion;
+        driver = completion.fn;
+        completion.fn = [](loop::Completion* c, std::int32_t result, std::uint32_t flags) {
+            driver(c, left-- > 0 ? -EINTR : result, flags);
+        };
+    }
+    static inline int left;
+    static inline loop::Completion::Fn driver;
+};
+
+constexpr std::uint32_t kInterruptible[] = {OUTPORT_BLOCK_READ, OUTPORT_BLOCK_WRITE, OUTPORT_BLOCK_FLUSH,
+                                            OUTPORT_BLOCK_DISCARD};
+
+TEST_F(FileNode, WhatIsInterruptedIsAskedAgain) {
+    TempFile file(1 << 20);
+    ASSERT_EQ(add_file(file, R"("discard":"unmap")"), "");
+    auto* queue = serve("f");
+    std::string data = pattern(4096);
+    for (std::uint32_t op : kInterruptible) {
+        Interrupter interrupter(op == OUTPORT_BLOCK_DISCARD ? 1 : 3);
+        Request request;
+        request.set(op, 4096, 4096, data.data()).submit(queue);
+        interrupter.put_before(request);
+        run_until([&] { return request.done.load(); });
+        EXPECT_EQ(request.result, 0) << op;
+        EXPECT_LE(interrupter.left, 0) << op;
+    }
+}
+
+TEST_F(FileNode, WhatIsInterruptedAndCancelledEnds) {
+    TempFile file(1 << 20);
+    ASSERT_EQ(add_file(file, R"("discard":"unmap")"), "");
+    auto* queue = serve("f");
+    std::string data = pattern(4096);
+    for (std::uint32_t op : kInterruptible) {
+        Interrupter interrupter(1000);
+        Request request;
+        request.set(op, 4096, 4096, data.data()).submit(queue);
+        interrupter.put_before(request);
+        block_api().cancel(queue, request.abi());
+        run_until([&] { return request.done.load(); });
+        EXPECT_EQ(request.result, -ECANCELED) << op;
+        EXPECT_GT(interrupter.left, 990) << op;
+    }
+    EXPECT_EQ(run(queue, OUTPORT_BLOCK_FLUSH), 0) << "none of that was an error of the disk";
+}
+
 TEST_F(FileNode, AutoReadOnlyOpensForTheFirstWriter) {
     TempFile file(1 << 20);
     ASSERT_EQ(add_file(file, R"("auto-read-only":true)"), "");
