@@ -56,6 +56,7 @@ FaultRule rule_of(const json::object& options) {
     rule.length = number(options, "length", UINT64_MAX);
     rule.error = -static_cast<std::int32_t>(number(options, "errno", 5));
     rule.delay_ns = number(options, "latency-ns", 0);
+    rule.skip = number(options, "skip", 0);
     rule.count = number(options, "count", 0);
     return rule;
 }
@@ -82,7 +83,7 @@ Result<json::value> query(Driver& driver) {
         auto i = static_cast<unsigned>(op);
         list.push_back({{"op", name}, {"count", counts->ops[i]}, {"bytes", counts->bytes[i]}});
     }
-    return json::object{{"counts", std::move(list)}, {"held", counts->held}};
+    return json::object{{"counts", std::move(list)}, {"fua", counts->fua}, {"held", counts->held}};
 }
 
 Result<json::value> on_node(Graph& graph, std::string_view command, const json::object& arguments) {

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <mutex>
 
@@ -60,16 +61,17 @@ class FaultContext final : public NodeContext {
 
 class Fault final : public Driver {
   public:
-    explicit Fault(std::uint32_t align) : align_(align) {}
+    Fault(std::uint32_t align, std::uint64_t max_transfer) : align_(align), max_transfer_(max_transfer) {}
 
     const char* name() const noexcept override { return "x-fault"; }
-    bool takes_any_data() const noexcept override { return align_ == 1; }
+    bool takes_any_data() const noexcept override { return align_ == 1 && max_transfer_ == UINT64_MAX; }
     bool wants_zero_writer() const noexcept override { return true; }
     std::uint64_t size(const Node& node) const override { return node.child()->size(); }
     Limits limits(const Node& node) const override {
         Limits limits = node.child()->limits();
         limits.request_alignment = std::max(limits.request_alignment, align_);
         limits.zero_alignment = std::max(limits.zero_alignment, align_);
+        limits.max_transfer = std::min(limits.max_transfer, max_transfer_);
         return limits;
     }
     std::string filename(const Node& node) const override {
@@ -96,6 +98,7 @@ class Fault final : public Driver {
 
   private:
     const std::uint32_t align_;
+    const std::uint64_t max_transfer_;
     std::array<std::atomic<std::uint64_t>, kOps> seen_{}, bytes_{};
     std::atomic<std::uint64_t> fua_{0};
     std::atomic<bool> has_rules_{false};
@@ -334,7 +337,14 @@ Result<std::unique_ptr<Driver>> make_fault(const boost::json::object& options) {
     std::uint32_t align = 1;
     if (const auto* value = options.if_contains("align"))
         align = value->to_number<std::uint32_t>();
-    return std::make_unique<Fault>(align);
+    if (!std::has_single_bit(align))
+        return fail(cat("x-fault: align ", align, " is no power of two"));
+    std::uint64_t max_transfer = UINT64_MAX;
+    if (const auto* value = options.if_contains("max-transfer"))
+        max_transfer = value->to_number<std::uint64_t>();
+    if (max_transfer < align || (max_transfer != UINT64_MAX && max_transfer % align))
+        return fail(cat("x-fault: max-transfer ", max_transfer, " is no multiple of align ", align));
+    return std::make_unique<Fault>(align, max_transfer);
 }
 
 Result<> fault_set(Driver& driver, std::vector<FaultRule> rules) {

@@ -2,6 +2,7 @@
 """The words of block nodes, each by its effect: what the file, the kernel, the node below or a client sees of it."""
 import fcntl
 import os
+import random
 import struct
 import subprocess
 
@@ -270,13 +271,74 @@ class Drivers(Used):
             handle.poll(1)
         self.used("x-fault-set", rules=[{"action": "hold"}])
         counts = [{"op": op, "count": int(op == "read"), "bytes": 512 * (op == "read")} for op in self.USES]
-        self.returns("x-fault-query", {"counts": counts, "held": 1}, self.client.cmd("x-fault-query", node_name="n0"))
+        self.returns("x-fault-query", {"counts": counts, "fua": 0, "held": 1}, self.client.cmd("x-fault-query", node_name="n0"))
         self.used("x-fault-query", node_name="n0")
         self.rules()
         self.client.cmd("x-fault-release", node_name="n0")
         while handle.aio_in_flight():
             handle.poll(-1)
         self.used("x-fault-release", node_name="n0")
+
+    def test_reorder(self):
+        """The second one comes first: it is what the node below refuses."""
+        self.below()
+        self.add("x-fault", "low", file="f0")
+        self.add("x-fault", "n0", file="low")
+        handle = self.serve_node("n0")
+        self.rules({"op": "read", "action": "reorder"})
+        self.client.cmd("x-fault-set", {"node-name": "low", "rules": [{"op": "read", "action": "error", "count": 1}]})
+        first = handle.aio_pread(nbd.Buffer(512), 0)
+        while not self.client.cmd("x-fault-query", node_name="n0")["held"]:
+            handle.poll(1)
+        second = handle.aio_pread(nbd.Buffer(512), 512)
+        while handle.aio_in_flight():
+            handle.poll(-1)
+        self.assertTrue(handle.aio_command_completed(first))
+        self.assertEqual(self.fails(handle, lambda h: h.aio_command_completed(second)), 5)
+        self.used("x-fault-set", rules=[{"action": "reorder"}])
+
+    def test_skip(self):
+        handle = self.faulty()
+        self.rules({"op": "read", "action": "error", "skip": 2, "count": 1})
+        self.assertEqual([self.fails(handle, self.USES["read"]) for _ in range(4)], [0, 0, 5, 0])
+        self.used("x-fault-set", rules=[{"action": "error", "skip": 2}])
+
+    def test_fua(self):
+        handle = self.faulty()
+        handle.pwrite(b"x" * 512, 0, nbd.CMD_FLAG_FUA)
+        counted = self.client.cmd("x-fault-query", node_name="n0")
+        self.assertEqual((counted["fua"], self.counts("n0")["write"], self.counts("n0")["flush"]), (1, 1, 1))
+
+    def test_align(self):
+        """Whole blocks arrive, and what was not written stays."""
+        self.below()
+        self.add("x-fault", "n0", file="f0", align=4096)
+        handle = self.serve_node("n0")
+        handle.pwrite(b"x" * 512, 5000)
+        counted = {c["op"]: c["bytes"] for c in self.client.cmd("x-fault-query", node_name="n0")["counts"]}
+        self.assertEqual((counted["read"], counted["write"]), (4096, 4096))
+        self.assertEqual(bytes(handle.pread(514, 4999)), b"d" + b"x" * 512 + b"d")
+        self.assert_qmp_error("x-fault: align 3 is no power of two", self.client, "blockdev-add",
+                              {"driver": "x-fault", "node-name": "bad", "file": "f0", "align": 3})
+        self.used("blockdev-add", driver="x-fault", align=4096)
+
+    def test_max_transfer(self):
+        """Pieces arrive, of whole blocks and no longer than that; together they are what was written and is read."""
+        self.below()
+        self.add("x-fault", "n0", file="f0", align=512, max_transfer=8192)
+        handle = self.serve_node("n0")
+        data = random.Random(1).randbytes(40960)
+        handle.pwrite(data, 1000)
+        self.assertEqual(bytes(handle.pread(40962, 999)), b"d" + data + b"d")
+        aligned = random.Random(2).randbytes(40960)
+        before = self.counts("n0")
+        handle.pwrite(aligned, 512)
+        self.assertEqual(bytes(handle.pread(40960, 512)), aligned)
+        after = self.counts("n0")
+        self.assertEqual([after[op] - before[op] for op in ("read", "write")], [5, 5])
+        self.assert_qmp_error("x-fault: max-transfer 5 is no multiple of align 512", self.client, "blockdev-add",
+                              {"driver": "x-fault", "node-name": "bad", "file": "f0", "align": 512, "max-transfer": 5})
+        self.used("blockdev-add", driver="x-fault", max_transfer=8192)
 
     def test_power_loss(self):
         self.below()
