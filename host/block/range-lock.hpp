@@ -4,6 +4,12 @@
 //
 // Conflicting ranges get their turn in the order of arrival, so none starves and none waits in a circle. An
 // aligned write looks only at the exclusive ranges, of which there are hardly ever any.
+//
+// This is the one mutex on the request path, and only such nodes have it (direct I/O, and test nodes): a
+// read-modify-write on one loop must not undo what another loop wrote into the same block, so the two have to
+// meet. It is held for a walk over a list: the misaligned writes in flight to the node for an aligned one,
+// all of its writes for a misaligned one; not for I/O, and no other lock is taken inside. Reads take no
+// range.
 #pragma once
 
 #include "host/base/intrusive-list.hpp"
