@@ -87,7 +87,7 @@ class Cancelled(NbdTest):
         self.write(client, handle, 0, 100, 100)
         with qmp.Qmp(self.tmp / "second") as other:
             serial = other.start("nbd-server-stop")
-            while client.cmd("query-block-exports") and not client.cmd("query-block-exports")[0]["shutting-down"]:
+            while any(not e["shutting-down"] for e in client.cmd("query-block-exports")):
                 pass
             self.check(client)
             other.finish(serial)

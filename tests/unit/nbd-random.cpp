@@ -5,6 +5,7 @@
 #include "nbd-served.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <random>
 
 namespace outport::nbd {
@@ -189,7 +190,13 @@ TEST_P(NbdRandom, NoMemoryIsSharedAndNoAnswerLost) {
     cut_all();
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, NbdRandom, testing::Range(0u, 16u));
+// OUTPORT_NBD_SEEDS=300: more of them.
+unsigned seeds() {
+    const char* wanted = std::getenv("OUTPORT_NBD_SEEDS");
+    return wanted ? unsigned(std::atoi(wanted)) : 16;
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, NbdRandom, testing::Range(0u, seeds()));
 
 } // namespace
 } // namespace outport::nbd
