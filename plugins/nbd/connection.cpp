@@ -89,6 +89,7 @@ void Connection::broken(int error) noexcept {
     shard_.services().log.debug("connection ended: ", std::string_view(strerrordesc_np(error)));
     broken_ = ended_ = true;
     paused_ = false;
+    shard_.waits_no_more(*this);
     ::shutdown(fd_, SHUT_RDWR); // what waits on the socket completes
     while (InFlight* request = answers_) {
         answers_ = request->next;
@@ -125,6 +126,7 @@ void Connection::settle() noexcept {
         return;
     if (linger_.running())
         return shard_.loop().cancel(linger_);
+    shard_.waits_no_more(*this);
     receiver_.release();
     queue_.close();
     ::close(fd_);
@@ -190,6 +192,7 @@ void Connection::on_received(std::int32_t result, std::uint32_t) {
         ended_ |= result == 0;
         return settle();
     }
+    ++moved_;
     receiver_.filled(std::size_t(result));
     if (filling_ && receiver_.payload_complete()) {
         batch_[batched_++] = &filling_->block();
@@ -282,16 +285,18 @@ void Connection::on_sent(std::int32_t result, std::uint32_t) {
         broken(-result);
     if (broken_) {
         output_.clear();
+        account(-std::int64_t(std::exchange(sending_, 0)));
         return settle();
     }
     if (result > 0) {
         output_.sent(std::uint64_t(result));
         progress_ = true;
+        ++moved_;
     }
     if (!output_.empty()) {
         send();
     } else {
-        bytes_ -= std::exchange(sending_, 0);
+        account(-std::int64_t(std::exchange(sending_, 0)));
         shard_.consider_trim();
         if (answers_ || paused_)
             flush_soon();

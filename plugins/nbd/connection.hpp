@@ -17,6 +17,8 @@
 
 namespace outport::nbd {
 
+inline constexpr std::uint32_t kMostExtents = 4096; // of one look-up
+
 class Connection {
   public:
     // Owns `fd` from here on. `early` is what the client has sent beyond its last option.
@@ -37,6 +39,7 @@ class Connection {
     static constexpr std::uint64_t kSendQuantum = 192u << 10; // bytes in one turn, so that others get theirs
     static constexpr std::uint32_t kEager = 31;
     static constexpr std::uint64_t kMostBytes = 64u << 20;   // of payload in flight
+    static constexpr std::uint64_t kOwnBytes = 4u << 20;     // of these, not shared with other connections
     static constexpr std::uint64_t kLinger = 60'000'000'000; // ns without progress, for the last replies
 
     static std::uint32_t request_size(const Shard& shard) noexcept;
@@ -78,12 +81,20 @@ class Connection {
     void finish(InFlight& request) noexcept;
     void completed(InFlight& request, std::int32_t result) noexcept;
     void finish_status(InFlight& request) noexcept;
-    void charge(InFlight& request) noexcept;
-    void give_up(InFlight& request) noexcept;
     void release(InFlight& request) noexcept;
     static void on_block(outport_block_request* raw, std::int32_t result) noexcept;
-    bool has_room(const WireRequest& wire) const noexcept;
     bool idle() const noexcept { return requests_.in_use() == 0; }
+
+    // memory.cpp: what may be in flight.
+    bool has_room(const WireRequest& wire) noexcept;
+    void account(std::int64_t change) noexcept;
+    std::uint64_t shared() const noexcept { return shared(bytes_); }
+    static std::uint64_t shared(std::uint64_t bytes) noexcept {
+        return bytes > kOwnBytes ? bytes - kOwnBytes : 0;
+    }
+    bool waits_for_client() const noexcept { return filling_ || send_.running(); }
+    void charge(InFlight& request, std::uint32_t bytes) noexcept;
+    void give_up(InFlight& request) noexcept;
 
     Shard& shard_;
     const Session session_;
@@ -124,6 +135,10 @@ class Connection {
 
     Connection* next_ = nullptr; // the shard's list
     Connection** link_ = nullptr;
+    bool waits_ = false; // for shared memory
+    Connection* next_waiter_ = nullptr;
+    std::uint64_t moved_ = 0;        // counts what came from the client, the disk, and went out
+    std::uint64_t moved_before_ = 0; // the shard's: when it looked the last time
 };
 
 } // namespace outport::nbd

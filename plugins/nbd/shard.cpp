@@ -41,6 +41,8 @@ void Shard::close_when_empty() noexcept {
         return;
     if (trim_.running())
         return loop_.cancel(trim_);
+    if (patience_.running())
+        return loop_.cancel(patience_);
     // The connections' last posts to the main loop came before this one.
     services_.main.post(closed_);
 }

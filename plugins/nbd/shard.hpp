@@ -30,6 +30,13 @@ class Shard {
     void remove(Connection& connection, sdk::LoopOpBase& gone) noexcept;
     bool cutting() const noexcept { return cutting_; }
 
+    // [loop] The connections share memory for payload beyond what is each one's own, in the order in which
+    // they asked. False: it is called (Connection::flush_soon) when it may ask again.
+    bool share(Connection& connection, std::uint64_t more) noexcept;
+    void waits_no_more(Connection& connection) noexcept;
+    // So much more, or less, of it is in use.
+    void shared(std::int64_t change) noexcept;
+
     // [loop] Buffers came back: unused ones are freed after a while.
     void consider_trim() noexcept {
         if (pool_.wants_trim() && !trim_.running() && !cutting_)
@@ -38,10 +45,14 @@ class Shard {
 
   private:
     static constexpr std::uint64_t kTrimInterval = 500'000'000; // ns
+    static constexpr std::uint64_t kShared = 128u << 20;        // bytes
+    static constexpr std::uint64_t kPatience = 60'000'000'000;  // ns
 
     void on_cut(std::int32_t);
     void on_trim(std::int32_t result);
+    void on_patience(std::int32_t result);
     void on_closed(std::int32_t);
+    void wake_waiter() noexcept;
     void close_when_empty() noexcept;
 
     const Services& services_;
@@ -50,8 +61,12 @@ class Shard {
     BufferPool pool_;
     Connection* connections_ = nullptr;
     bool cutting_ = false;
+    std::uint64_t shared_ = 0;      // bytes
+    Connection* waiters_ = nullptr; // for more of them, the first
+    Connection** waiters_end_ = &waiters_;
     sdk::LoopOp<Shard, &Shard::on_cut> cut_{*this};
     sdk::LoopOp<Shard, &Shard::on_trim> trim_{*this};
+    sdk::LoopOp<Shard, &Shard::on_patience> patience_{*this};
     sdk::LoopOp<Shard, &Shard::on_closed> closed_{*this};
 };
 

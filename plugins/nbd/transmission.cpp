@@ -10,8 +10,6 @@ namespace outport::nbd {
 
 namespace {
 
-constexpr std::uint32_t kMostExtents = 4096;
-
 // What the person at the other end reads when a command fails.
 const char* failure_text(Command command) noexcept {
     switch (command) {
@@ -37,14 +35,6 @@ const char* failure_text(Command command) noexcept {
 } // namespace
 
 // --- From bytes to requests.
-
-bool Connection::has_room(const WireRequest& wire) const noexcept {
-    if (requests_.in_use() == kMostInFlight)
-        return false;
-    const bool carries = wire.command() == Command::Read || wire.command() == Command::Write;
-    // A request of the largest size must get through when nothing else is there.
-    return !carries || bytes_ == 0 || wire.length <= kMostBytes - std::min(bytes_, kMostBytes);
-}
 
 void Connection::parse() noexcept {
     paused_ = false;
@@ -168,7 +158,7 @@ bool Connection::prepare_read(InFlight& request) noexcept {
         fail(request, kENOMEM, nullptr);
         return false;
     }
-    charge(request);
+    charge(request, length);
     request.payload.buffers[0] = buffer;
     request.payload.pieces[0] = {reinterpret_cast<std::uint64_t>(buffer->data()), length};
     request.payload.count = 1;
@@ -187,7 +177,7 @@ bool Connection::prepare_write(InFlight& request) noexcept {
         fail(request, kENOMEM, nullptr);
         return false;
     }
-    charge(request);
+    charge(request, length);
     prepare_range(request, OUTPORT_BLOCK_WRITE, request.wire.flags & kFlagFua ? OUTPORT_BLOCK_FUA : 0);
     if (receiver_.payload_complete())
         return true;
@@ -202,6 +192,7 @@ bool Connection::prepare_status(InFlight& request) noexcept {
         fail(request, kENOMEM, nullptr);
         return false;
     }
+    charge(request, std::uint32_t(extents * sizeof(outport_extent)));
     prepare_range(request, OUTPORT_BLOCK_STATUS, 0);
     request.payload.buffers[0] = buffer;
     request.payload.count = 1;
@@ -242,6 +233,7 @@ void Connection::on_block(outport_block_request* raw, std::int32_t result) noexc
 }
 
 void Connection::completed(InFlight& request, std::int32_t result) noexcept {
+    ++moved_;
     if (result == 0 && request.flush_first && !broken_) {
         request.flush_first = false;
         request.block().op = OUTPORT_BLOCK_READ;
@@ -298,18 +290,6 @@ void Connection::finish_status(InFlight& request) noexcept {
     }
     request.extents = count;
     request.payload.pieces[0] = {reinterpret_cast<std::uint64_t>(base), 8 * count};
-}
-
-void Connection::charge(InFlight& request) noexcept {
-    request.charged = request.wire.length;
-    bytes_ += request.charged;
-}
-
-void Connection::give_up(InFlight& request) noexcept {
-    for (std::uint32_t i = 0; i < request.payload.count; ++i)
-        shard_.pool().drop(request.payload.buffers[i]);
-    request.payload.count = 0;
-    bytes_ -= std::exchange(request.charged, 0);
 }
 
 void Connection::finish(InFlight& request) noexcept {

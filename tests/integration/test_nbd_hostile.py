@@ -181,6 +181,21 @@ class Unread(HostileTest):
         for each in held:
             self.assertTrue(each.ended())
 
+    def test_memory_is_shared(self):
+        """A dozen of them get no more than what is each one's own and what all share; who asks for little is served."""
+        running, where = self.begin()
+        held = [self.stuffed(where) for _ in range(12)]
+        small = Raw(self, where).choose()
+        for cookie in range(100):
+            small.request(READ, cookie * 512, 512, cookie=cookie)
+            self.assertEqual(small.reply(), (0, cookie))
+            small.exactly(512)
+        self.assert_small(running, 128 + 13 * 4 + 40)
+        for each in held:
+            each.socket.close()
+        while running.resident_kib() > 64 << 10:
+            pass  # all of it is given back
+
     def test_hard_removal_unix(self):
         self.check()
 

@@ -137,6 +137,85 @@ TEST_F(NbdConnection, AnswersAllAfterTheEndOfTheStream) {
     host.turn();
 }
 
+// Five clients with a request of the largest size each do not fit; the fifth waits until one of them is done.
+// Meanwhile a client with a small request is served.
+class NbdMemory : public NbdConnection {
+  protected:
+    static constexpr std::uint32_t kLargest = 32u << 20;
+    NbdMemory() {
+        host.size = kLargest;
+        for (int i = 0; i < 4; ++i)
+            say(fds_.emplace_back(client()), request(Command::Read, 0, kLargest));
+        EXPECT_EQ(host.requests.size(), 4u);
+        waiting_ = client();
+        say(waiting_, request(Command::Read, 0, kLargest));
+        EXPECT_EQ(host.requests.size(), 4u);
+        const int small = client();
+        say(small, request(Command::Read, 0, 1u << 20));
+        EXPECT_EQ(host.requests.size(), 5u);
+        host.complete(host.requests.back(), 0);
+        host.complete(host.find(small, IORING_OP_SEND), kSimpleReplySize + (1 << 20));
+        EXPECT_EQ(host.requests.size(), 4u);
+    }
+    bool cut(int fd) { return ::send(fd, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == -1; }
+    // All timers that run now.
+    void fire_timers() {
+        for (std::size_t n = host.timers.size(); n > 0; --n)
+            host.fire_timer();
+    }
+
+    std::vector<int> fds_;
+    int waiting_;
+};
+
+TEST_F(NbdMemory, WhoFindsNoneGetsItWhenSomeIsGivenBack) {
+    host.complete(host.requests.front(), 0);
+    EXPECT_EQ(host.requests.size(), 3u) << "it is held until the answer has been sent";
+    for (std::uint32_t sent = 0, all = kSimpleReplySize + kLargest; sent < all;) {
+        auto* entry = host.find(fds_[0], IORING_OP_SEND);
+        ASSERT_NE(entry, nullptr);
+        sent += entry->len;
+        host.complete(entry, std::int32_t(entry->len));
+    }
+    ASSERT_EQ(host.requests.size(), 4u);
+    cut_all();
+}
+
+TEST_F(NbdMemory, TheyAreServedInTurn) {
+    const int next = client();
+    say(next, request(Command::Read, 0, kLargest));
+    host.complete(host.requests.front(), -EIO);
+    EXPECT_EQ(host.requests.size(), 4u) << "one of the two";
+    host.complete(host.requests.front(), -EIO);
+    EXPECT_EQ(host.requests.size(), 4u);
+    cut_all();
+}
+
+// One that is stuck in the disk is no fault of its client.
+TEST_F(NbdMemory, AClientThatFetchesNothingMakesWay) {
+    host.complete(host.requests.front(), 0);
+    fire_timers();
+    EXPECT_FALSE(cut(fds_[0])) << "it had not all of that time";
+    fire_timers();
+    EXPECT_TRUE(cut(fds_[0]));
+    EXPECT_FALSE(cut(fds_[1]));
+    EXPECT_EQ(host.requests.size(), 3u) << "the kernel still has the memory";
+    host.complete(host.find(fds_[0], IORING_OP_SEND), -EPIPE);
+    EXPECT_EQ(host.requests.size(), 4u);
+    EXPECT_FALSE(cut(waiting_));
+    cut_all();
+}
+
+TEST_F(NbdMemory, ASlowClientMakesProgress) {
+    host.complete(host.requests.front(), 0);
+    for (int i = 0; i < 5; ++i) {
+        fire_timers();
+        host.complete(host.find(fds_[0], IORING_OP_SEND), 1);
+    }
+    EXPECT_FALSE(cut(fds_[0]));
+    cut_all();
+}
+
 // The host may call fini as soon as the server says that it has stopped.
 TEST_F(NbdConnection, StopWaitsForTheTimerOfAHandshake) {
     host.hold_cancelled = true;

@@ -39,7 +39,8 @@ struct Host {
     void* listener_data = nullptr;
     outport_net_done* closing = nullptr;
     std::uint32_t memory_alignment = 1;
-    bool hold_cancelled = false; // what was cancelled takes its time
+    std::uint64_t size = 1u << 20; // of the export
+    bool hold_cancelled = false;   // what was cancelled takes its time
 
     Host() { the() = this; }
     ~Host() { the() = nullptr; }
@@ -112,7 +113,7 @@ struct Tables {
         .reserved = 0,
         .get_info =
             [](outport_export*, outport_block_info* info) noexcept {
-                info->size = 1u << 20;
+                info->size = the()->size;
                 info->request_size = sizeof(outport_block_request);
                 info->request_alignment = 1;
                 info->memory_alignment = the()->memory_alignment;
