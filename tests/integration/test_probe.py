@@ -184,7 +184,7 @@ class Commands(ProbeTest):
     def test_an_answer_that_does_not_fit_is_logged(self):
         running, client = self.start()
         client.cmd("__org.outport_probe-echo", {"text": "x", "wrong": True})
-        self.assertIn("does not fit its schema", running.stderr())
+        running.wait_stderr("does not fit its schema")
 
     def test_a_call_whose_monitor_goes(self):
         running, client = self.start("--chardev", f"socket,id=c2,path={self.tmp / 'second'},server=on,wait=off",
@@ -205,6 +205,10 @@ class Commands(ProbeTest):
         client.cmd("__org.outport_probe-busy", {"busy": True})
         self.assert_qmp_error("Plugin 'probe' is in use by a test that said so", client, "plugin-unload", {"name": "probe"})
         client.cmd("__org.outport_probe-busy", {"busy": False})
+        client.cmd("__org.outport_probe-linger", {"on": True})
+        self.assert_qmp_error("Plugin 'probe' is in use by 1 operation(s) of event loops that have not come back", client,
+                              "plugin-unload", {"name": "probe"})
+        client.cmd("__org.outport_probe-linger", {"on": False})
         client.cmd("plugin-unload", {"name": "probe"})
         client.wait_event("PLUGIN_UNLOADED")
         self.assert_qmp_error("The command __org.outport_probe-block has not been found", client,
@@ -217,7 +221,7 @@ class Commands(ProbeTest):
     def test_the_option(self):
         running = self.new_daemon(plugin_dirs=[self.folder])
         running.start("--__org.outport_probe-greeting", "hello from the command line")
-        self.assertIn("hello from the command line", running.stderr())
+        running.wait_stderr("hello from the command line")
         status, out, _ = self.new_daemon(plugin_dirs=[self.folder]).run("--help")
         self.assertEqual(status, 0)
         self.assertIn("--__org.outport_probe-greeting", out)

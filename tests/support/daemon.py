@@ -142,6 +142,14 @@ class Daemon:
     def stderr(self):
         return self.stderr_path.read_text(errors="replace") if self.stderr_path.exists() else ""
 
+    def wait_stderr(self, text):
+        """Until that is in its standard error: its log is written behind its back."""
+        deadline = time.monotonic() + SAFETY_SECONDS
+        while text not in self.stderr():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"'{text}' never came: {self.stderr()}")
+            os.sched_yield()
+
     def send_signal(self, number):
         self.process.send_signal(number)
 
