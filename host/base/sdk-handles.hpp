@@ -8,9 +8,12 @@
 #include <outport/plugin.h>
 
 #include "host/base/error.hpp"
+#include "host/base/loop-handle.hpp"
 
 #include <atomic>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -52,18 +55,35 @@ struct HostContext {
     std::atomic<std::uint32_t> jobs{0}; // of outport.blocking/1, whose `done` has not returned; any loop
     // Of outport.net/1, that have not ended; the plugin stays until it is 0. Main loop only.
     std::uint32_t listeners = 0;
+
+    // Its view of each loop that it was given. They stay as long as this, since what is in flight ends by
+    // them. Main loop only; the one of the main loop is there from the start, for any thread.
+    outport_loop* main_handle = nullptr;
+    std::map<loop::Loop*, std::unique_ptr<outport_loop>> loops;
+
+    outport_loop* handle_of(loop::Loop* loop) {
+        auto& handle = loops[loop];
+        if (!handle)
+            handle = std::make_unique<outport_loop>(loop);
+        return handle.get();
+    }
+    // Operations of loops that are in flight. Twice: one that ends on a loop may have begun another one on a
+    // loop that was looked at before.
+    std::uint64_t operations() const noexcept {
+        std::uint64_t count = 0;
+        for (int pass = 0; pass < 2 && count == 0; ++pass)
+            for (const auto& [loop, handle] : loops)
+                count += handle->in_flight();
+        return count;
+    }
 };
 
 inline HostContext& context_of(const outport_host* host) noexcept {
     return *static_cast<HostContext*>(host->context);
 }
 
-// `outport_loop` is a loop::Loop, seen from outside.
 inline loop::Loop* to_loop(outport_loop* handle) noexcept {
-    return reinterpret_cast<loop::Loop*>(handle);
-}
-inline outport_loop* to_handle(loop::Loop* loop) noexcept {
-    return reinterpret_cast<outport_loop*>(loop);
+    return handle->loop;
 }
 
 // The host's side of set_error: `error` may be null.

@@ -61,6 +61,10 @@ loop::BlockingOwner& blocking_owner(const outport_host* host) {
     return *sdk::context_of(host).blocking_owner;
 }
 
+outport_loop* main_loop_of(const outport_host* host) {
+    return sdk::context_of(host).main_handle;
+}
+
 std::atomic<std::uint32_t>* blocking_jobs(const outport_host* host) {
     return &sdk::context_of(host).jobs;
 }
@@ -136,7 +140,8 @@ Result<> Daemon::add_commands() {
 
 void Daemon::offer_tables() {
     plugin::PluginHost& plugins = *parts_->plugins;
-    loop::provide_sdk_services({parts_->loop.get(), parts_->pool.get(), blocking_owner, blocking_jobs});
+    loop::provide_sdk_services(
+        {parts_->loop.get(), parts_->pool.get(), blocking_owner, blocking_jobs, main_loop_of});
     plugins.offer(OUTPORT_NET_ID, net::net_api(*parts_->net));
     plugins.offer(OUTPORT_BLOCK_ID, &block::block_api());
     plugins.offer(OUTPORT_LOOP_ID, &loop::kLoopTable);

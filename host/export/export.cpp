@@ -7,6 +7,7 @@
 #include "host/loop/blocking-pool.hpp"
 #include "host/loop/io-flusher.hpp"
 #include "host/loop/loop.hpp"
+#include "host/plugin/plugin.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -39,7 +40,7 @@ Export::Export(Exports& owner, boost::json::object options, plugin::ExportType t
       task_(loop::task_fn<&Export::task_, &Export::advance>) {
     options_ = std::move(options);
     for (auto* loop : loops_.loops())
-        handles_.push_back(sdk::to_handle(loop));
+        handles_.push_back(type_.plugin->context.handle_of(loop));
     owner_.services_.plugins.add_export(*type_.plugin, id_);
 }
 

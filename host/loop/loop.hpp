@@ -14,6 +14,7 @@
 #pragma once
 
 #include "host/base/error.hpp"
+#include "host/base/loop-handle.hpp"
 #include "host/loop/completion.hpp"
 #include "host/loop/poll-budget.hpp"
 #include "host/loop/post-queue.hpp"
@@ -52,6 +53,8 @@ class Loop {
 
     static Loop* current() noexcept; // [any] the loop of the calling thread, or null
     bool on_thread() const noexcept { return current() == this; } // [any]
+    // [any] This loop as somebody who is no plugin sees it through the tables of the SDK.
+    outport_loop* handle() noexcept { return &handle_; }
 
     // Runs until stop(), then takes back what is still in flight (it is cancelled, and its callbacks come),
     // waits for the holders, and returns how many of both did not come back within `drain_ns`. In a sound
@@ -189,6 +192,7 @@ class Loop {
     io_uring_sqe* next_entry() noexcept;
     void flush_entries() noexcept;
 
+    outport_loop handle_{this};
     Ring ring_;
     TimerQueue timers_;
     PollBudget poll_;
@@ -215,3 +219,11 @@ class Loop {
 };
 
 } // namespace outport::loop
+
+namespace outport::sdk {
+
+inline outport_loop* to_handle(loop::Loop* loop) noexcept {
+    return loop->handle();
+}
+
+} // namespace outport::sdk

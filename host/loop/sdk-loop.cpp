@@ -39,6 +39,7 @@ struct TaskPart {
 // What is in outport_loop_op.host. `tag` tells a running operation from memory that was never initialised.
 struct HostPart {
     std::uint64_t tag;
+    outport_loop* loop; // where it is counted
     union {
         RingPart ring;
         Timer timer;
@@ -70,9 +71,19 @@ void set_kind(outport_loop_op* op, Kind kind) {
     host_part(op).tag = tag_of(op, kind);
 }
 
+void begin(outport_loop* l, outport_loop_op* op, Kind kind) {
+    set_kind(op, kind);
+    host_part(op).loop = l;
+    kind == Kind::Posted ? l->begin_post() : l->begin();
+}
+
+// It counts as long as its callback runs, after which its memory may be gone.
 void finish(outport_loop_op* op, std::int32_t result) {
+    outport_loop* l = host_part(op).loop;
+    bool posted = kind_of(op) == Kind::Posted;
     set_kind(op, Kind::Idle);
     op->complete(op, result);
+    posted ? l->end_post() : l->end();
 }
 
 void ring_done(Completion* c, std::int32_t result, std::uint32_t) {
@@ -91,22 +102,22 @@ void task_done(Task* task) {
     finish(op, result);
 }
 
-RingPart& begin_ring(outport_loop_op* op) {
-    set_kind(op, Kind::Ring);
+RingPart& begin_ring(outport_loop* l, outport_loop_op* op) {
+    begin(l, op, Kind::Ring);
     RingPart* part = new (&host_part(op).ring) RingPart;
     part->completion.fn = ring_done;
     return *part;
 }
 
-Task& begin_task(outport_loop_op* op, std::int32_t result) {
-    set_kind(op, Kind::Task);
+Task& begin_task(outport_loop* l, outport_loop_op* op, std::int32_t result) {
+    begin(l, op, Kind::Task);
     TaskPart* part = new (&host_part(op).task) TaskPart{Task{task_done}, result};
     return part->task;
 }
 
 // Never inside the call that starts it.
-void complete_later(Loop& loop, outport_loop_op* op, std::int32_t result) {
-    loop.make_ready(begin_task(op, result));
+void complete_later(outport_loop* l, outport_loop_op* op, std::int32_t result) {
+    from_abi(l).make_ready(begin_task(l, op, result));
 }
 
 const iovec* as_iovec(const outport_iovec* iov) {
@@ -122,8 +133,8 @@ void poison(RingPart& part, const iovec* iov, std::uint32_t count) {
 void op_read(outport_loop* l, outport_loop_op* op, std::int32_t fd, const outport_iovec* iov,
              std::uint32_t count, std::uint64_t offset) noexcept {
     if (count > kMaxIov)
-        return complete_later(from_abi(l), op, -EINVAL);
-    RingPart& part = begin_ring(op);
+        return complete_later(l, op, -EINVAL);
+    RingPart& part = begin_ring(l, op);
     from_abi(l).readv(part.completion, fd, as_iovec(iov), count, offset);
     poison(part, as_iovec(iov), count);
 }
@@ -131,15 +142,15 @@ void op_read(outport_loop* l, outport_loop_op* op, std::int32_t fd, const outpor
 void op_write(outport_loop* l, outport_loop_op* op, std::int32_t fd, const outport_iovec* iov,
               std::uint32_t count, std::uint64_t offset) noexcept {
     if (count > kMaxIov)
-        return complete_later(from_abi(l), op, -EINVAL);
-    from_abi(l).writev(begin_ring(op).completion, fd, as_iovec(iov), count, offset);
+        return complete_later(l, op, -EINVAL);
+    from_abi(l).writev(begin_ring(l, op).completion, fd, as_iovec(iov), count, offset);
 }
 
 void op_recv(outport_loop* l, outport_loop_op* op, std::int32_t fd, void* buffer, std::uint64_t length,
              std::uint32_t flags) noexcept {
     if (flags > INT_MAX)
-        return complete_later(from_abi(l), op, -EINVAL);
-    RingPart& part = begin_ring(op);
+        return complete_later(l, op, -EINVAL);
+    RingPart& part = begin_ring(l, op);
     part.single = {buffer, length < kMaxTransfer ? length : kMaxTransfer};
     from_abi(l).recv(part.completion, fd, buffer, static_cast<std::uint32_t>(part.single.iov_len),
                      static_cast<int>(flags));
@@ -149,26 +160,26 @@ void op_recv(outport_loop* l, outport_loop_op* op, std::int32_t fd, void* buffer
 void op_send(outport_loop* l, outport_loop_op* op, std::int32_t fd, const outport_iovec* iov,
              std::uint32_t count, std::uint32_t flags) noexcept {
     if (flags > INT_MAX || count > kMaxIov)
-        return complete_later(from_abi(l), op, -EINVAL);
-    RingPart& part = begin_ring(op);
+        return complete_later(l, op, -EINVAL);
+    RingPart& part = begin_ring(l, op);
     part.message.msg_iov = const_cast<iovec*>(as_iovec(iov));
     part.message.msg_iovlen = count;
     from_abi(l).sendmsg(part.completion, fd, &part.message, static_cast<int>(flags));
 }
 
 void op_accept(outport_loop* l, outport_loop_op* op, std::int32_t fd) noexcept {
-    from_abi(l).accept(begin_ring(op).completion, fd);
+    from_abi(l).accept(begin_ring(l, op).completion, fd);
 }
 
 // Bits above the POLL… values steer how the kernel waits (EPOLLET, EPOLLONESHOT, EPOLLEXCLUSIVE).
 void op_poll(outport_loop* l, outport_loop_op* op, std::int32_t fd, std::uint32_t events) noexcept {
     if (events > 0xffff)
-        return complete_later(from_abi(l), op, -EINVAL);
-    from_abi(l).poll(begin_ring(op).completion, fd, events);
+        return complete_later(l, op, -EINVAL);
+    from_abi(l).poll(begin_ring(l, op).completion, fd, events);
 }
 
 void op_timer(outport_loop* l, outport_loop_op* op, std::uint64_t nanoseconds) noexcept {
-    set_kind(op, Kind::Timer);
+    begin(l, op, Kind::Timer);
     Timer* timer = new (&host_part(op).timer) Timer{[](Timer* t) {
         outport_loop_op* self = op_of(t, &HostPart::timer);
         std::destroy_at(t);
@@ -179,7 +190,7 @@ void op_timer(outport_loop* l, outport_loop_op* op, std::uint64_t nanoseconds) n
 }
 
 void op_post(outport_loop* l, outport_loop_op* op) noexcept {
-    set_kind(op, Kind::Posted);
+    begin(l, op, Kind::Posted);
     Posted* posted = new (&host_part(op).posted) Posted{[](Posted* p) {
         outport_loop_op* self = op_of(p, &HostPart::posted);
         std::destroy_at(p);
@@ -189,11 +200,11 @@ void op_post(outport_loop* l, outport_loop_op* op) noexcept {
 }
 
 void op_defer(outport_loop* l, outport_loop_op* op) noexcept {
-    from_abi(l).defer(begin_task(op, 0));
+    from_abi(l).defer(begin_task(l, op, 0));
 }
 
 void op_yield(outport_loop* l, outport_loop_op* op) noexcept {
-    from_abi(l).yield(begin_task(op, 0));
+    from_abi(l).yield(begin_task(l, op, 0));
 }
 
 void op_cancel(outport_loop* l, outport_loop_op* op) noexcept {
@@ -205,7 +216,8 @@ void op_cancel(outport_loop* l, outport_loop_op* op) noexcept {
     case Kind::Timer:
         loop.disarm(host_part(op).timer);
         std::destroy_at(&host_part(op).timer);
-        complete_later(loop, op, -ECANCELED);
+        host_part(op).loop->end();
+        complete_later(l, op, -ECANCELED);
         break;
     case Kind::Task: // comes at once anyway
     case Kind::Posted:
@@ -219,8 +231,8 @@ std::uint64_t op_now(outport_loop* l) noexcept {
     return loop.on_thread() ? loop.turn_time_ns() : now_ns();
 }
 
-outport_loop* op_main_loop(const outport_host*) noexcept {
-    return to_abi(*g_services.main_loop);
+outport_loop* op_main_loop(const outport_host* host) noexcept {
+    return g_services.main_loop_of ? g_services.main_loop_of(host) : to_abi(*g_services.main_loop);
 }
 
 } // namespace

@@ -4,6 +4,8 @@
 // plugin.
 #pragma once
 
+#include "host/loop/loop.hpp"
+
 #include <outport/blocking.h>
 #include <outport/loop.h>
 #include <outport/uring.h>
@@ -17,14 +19,13 @@ namespace outport::loop {
 
 class BlockingOwner;
 class BlockingPool;
-class Loop;
 
-// A loop as plugins see it, and back.
+// A loop as nobody in particular sees it, and back.
 inline outport_loop* to_abi(Loop& loop) noexcept {
-    return reinterpret_cast<outport_loop*>(&loop);
+    return loop.handle();
 }
 inline Loop& from_abi(outport_loop* loop) noexcept {
-    return *reinterpret_cast<Loop*>(loop);
+    return *loop->loop;
 }
 
 struct SdkServices {
@@ -34,6 +35,8 @@ struct SdkServices {
     BlockingOwner& (*owner_of)(const outport_host* host) = nullptr;
     // Where to count the plugin's jobs that are not back yet. May be null.
     std::atomic<std::uint32_t>* (*jobs_of)(const outport_host* host) = nullptr;
+    // The main loop as that plugin sees it. Null: as nobody in particular does.
+    outport_loop* (*main_loop_of)(const outport_host* host) = nullptr;
 };
 
 void provide_sdk_services(const SdkServices& services) noexcept;

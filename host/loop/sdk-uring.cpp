@@ -34,6 +34,7 @@ enum class Kind : std::uint64_t { Idle, Ring, Waiter };
 // What is in outport_uring_completion.host; see sdk-loop.cpp.
 struct HostPart {
     std::uint64_t tag;
+    outport_loop* loop; // where it is counted
     union {
         Completion completion;
         Task waiter;
@@ -56,15 +57,25 @@ std::uint64_t tag_of(const outport_uring_completion* c, Kind kind) {
 
 void ring_done(Completion* part, std::int32_t result, std::uint32_t flags) {
     outport_uring_completion* c = completion_of(part, &HostPart::completion);
-    if (!part->in_flight()) {
+    outport_loop* l = host_part(c).loop;
+    const bool last = !part->in_flight();
+    if (last) {
         std::destroy_at(part);
         host_part(c).tag = tag_of(c, Kind::Idle);
     }
     c->complete(c, result, flags);
+    if (last)
+        l->end();
 }
 
-Completion& begin(outport_uring_completion* c) {
-    host_part(c).tag = tag_of(c, Kind::Ring);
+void begin(outport_loop* l, outport_uring_completion* c, Kind kind) {
+    host_part(c).tag = tag_of(c, kind);
+    host_part(c).loop = l;
+    l->begin();
+}
+
+Completion& begin_ring(outport_loop* l, outport_uring_completion* c) {
+    begin(l, c, Kind::Ring);
     return *new (&host_part(c).completion) Completion{ring_done};
 }
 
@@ -105,8 +116,9 @@ std::int32_t reserve(outport_loop* l, std::uint32_t count, void** entries) noexc
     return OUTPORT_OK;
 }
 
-void commit_one(Loop& loop, unsigned char* lent, outport_uring_completion* c, bool last) {
-    io_uring_sqe* sqe = loop.entry(begin(c));
+void commit_one(outport_loop* l, unsigned char* lent, outport_uring_completion* c, bool last) {
+    Loop& loop = from_abi(l);
+    io_uring_sqe* sqe = loop.entry(begin_ring(l, c));
     std::uint64_t user_data = sqe->user_data;
     std::memcpy(static_cast<void*>(sqe), lent, loop.ring().entry_size());
     std::memset(lent, 0, loop.ring().entry_size());
@@ -136,16 +148,18 @@ void commit(outport_loop* l, std::uint32_t count, outport_uring_completion* cons
     if (count)
         loop.make_room(count);
     for (std::uint32_t i = 0; i < count; ++i)
-        commit_one(loop, t_lent.entries[i], completions[i], i + 1 == count);
+        commit_one(l, t_lent.entries[i], completions[i], i + 1 == count);
 }
 
 void wait(outport_loop* l, outport_uring_completion* c) noexcept {
-    host_part(c).tag = tag_of(c, Kind::Waiter);
+    begin(l, c, Kind::Waiter);
     Task* task = new (&host_part(c).waiter) Task{[](Task* t) {
         outport_uring_completion* self = completion_of(t, &HostPart::waiter);
         std::destroy_at(t);
         host_part(self).tag = tag_of(self, Kind::Idle);
+        outport_loop* counted = host_part(self).loop;
         self->complete(self, 0, 0);
+        counted->end();
     }};
     from_abi(l).yield(
         *task); // the queue goes to the kernel in between, and waiters have their turns in order

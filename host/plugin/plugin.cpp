@@ -25,6 +25,7 @@ Plugin::Plugin(PluginHost& host, std::string name)
     : owner(host), blocking(cat("plugin ", name)), logger(log::source(name)) {
     context.plugin = std::move(name);
     context.main_loop = &host.services().main_loop;
+    context.main_handle = context.handle_of(context.main_loop);
     context.blocking = &host.services().blocking;
     context.blocking_owner = &blocking;
     context.owner = this;
@@ -50,6 +51,8 @@ std::optional<Error> Plugin::held_by() const {
         return Error{cat(context.listeners, " listener(s)")};
     if (auto jobs = context.jobs.load(std::memory_order_acquire); jobs > 0)
         return Error{cat(jobs, " blocking job(s) that have not come back")};
+    if (auto operations = context.operations(); operations > 0)
+        return Error{cat(operations, " operation(s) of event loops that have not come back")};
     return std::nullopt;
 }
 

@@ -410,6 +410,35 @@ TEST_F(SdkTest, ABlockingJobThatWaitsCanBeCancelled) {
     EXPECT_EQ(jobs.front().status, 0);
 }
 
+// What it counts while its callback runs.
+struct CountingOp : outport_loop_op {
+    static inline outport_loop* loop = nullptr;
+    static inline std::vector<std::uint64_t> seen;
+    CountingOp() {
+        complete = [](outport_loop_op*, std::int32_t) noexcept { seen.push_back(loop->in_flight()); };
+    }
+};
+
+TEST_F(SdkTest, WhatIsInFlightIsCountedUntilItsCallbackHasReturned) {
+    CountingOp::loop = l_;
+    CountingOp::seen.clear();
+    CountingOp post, timer, cancelled, yielded;
+    PluginEntry entry, waiter;
+    kLoopTable.post(l_, &post);
+    kLoopTable.timer(l_, &timer, 1);
+    kLoopTable.timer(l_, &cancelled, UINT64_MAX);
+    kLoopTable.cancel(l_, &cancelled);
+    kLoopTable.yield(l_, &yielded);
+    reserve(1)[0]->opcode = IORING_OP_NOP;
+    commit({&entry});
+    kUringTable.wait(l_, &waiter);
+    EXPECT_EQ(l_->in_flight(), 6u);
+    run_until([&] { return CountingOp::seen.size() == 4 && entry.calls && waiter.calls; });
+    for (auto count : CountingOp::seen)
+        EXPECT_GE(count, 1u);
+    EXPECT_EQ(l_->in_flight(), 0u);
+}
+
 #ifdef OUTPORT_ASAN
 TEST_F(SdkTest, AReadTargetIsPoisonedWhileTheKernelMayWriteIt) {
     SocketPair pair;

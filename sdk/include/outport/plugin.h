@@ -72,9 +72,8 @@ struct outport_plugin {
     int32_t (*init)(const struct outport_host* host, struct outport_error* error) OUTPORT_NOEXCEPT;
 
     /* [main] [init] [may-block] Repeat: once after each init that succeeded. The host has seen to it that no
-     * export, call, event, listener or blocking job is left. Operations of loops and rings it cannot count:
-     * the plugin names those that it still has in outport_status.idle. What fini cancels would complete after
-     * it, which must not be. Nothing may be left to static destructors. Required. */
+     * export, call, event, listener, blocking job or operation of a loop or a ring is left, and that the last
+     * callback of each has returned. Nothing may be left to static destructors. Required. */
     void (*fini)(void) OUTPORT_NOEXCEPT;
 
     /* [main] [any-state] [nonblocking] Repeat: any. A table of the plugin's, or null for every id that it

@@ -157,6 +157,28 @@ static void set_busy(struct outport_qmp_call* call, void* data) {
     call->complete(call, OUTPORT_OK);
 }
 
+/* ---- linger: a timer that nothing else tells of */
+
+static struct outport_loop_op lingering;
+
+static void lingered(struct outport_loop_op* op, int32_t result) {
+    (void)op;
+    (void)result;
+}
+
+static void linger(struct outport_qmp_call* call, void* data) {
+    struct OrgOutportProbeLingerArg args;
+    struct outport_loop* main_loop = probe.loop->main_loop(probe.host);
+    (void)data;
+    if (OrgOutportProbeLingerArg_read(probe.values, call->arguments, &args) && args.on) {
+        lingering.complete = lingered;
+        probe.loop->timer(main_loop, &lingering, UINT64_MAX);
+    } else {
+        probe.loop->cancel(main_loop, &lingering);
+    }
+    call->complete(call, OUTPORT_OK);
+}
+
 /* ---- the event, the option */
 
 void probe_say(const char* text) {
@@ -226,11 +248,9 @@ static int32_t init(const struct outport_host* host, struct outport_error* error
     static const struct {
         const char* name;
         outport_qmp_handler handler;
-    } commands[] = {{"__org.outport_probe-echo", echo},
-                    {"__org.outport_probe-hold", hold},
-                    {"__org.outport_probe-release", release},
-                    {"__org.outport_probe-block", block},
-                    {"__org.outport_probe-busy", set_busy}};
+    } commands[] = {{"__org.outport_probe-echo", echo},       {"__org.outport_probe-hold", hold},
+                    {"__org.outport_probe-release", release}, {"__org.outport_probe-block", block},
+                    {"__org.outport_probe-busy", set_busy},   {"__org.outport_probe-linger", linger}};
     if (!take_tables(host)) {
         probe_fail(error, "this host lacks an extension");
         return OUTPORT_UNSUPPORTED;
