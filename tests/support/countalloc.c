@@ -20,9 +20,10 @@ extern void* __libc_malloc(size_t);
 extern void* __libc_calloc(size_t, size_t);
 extern void* __libc_realloc(void*, size_t);
 extern void* __libc_memalign(size_t, size_t);
+extern void __libc_free(void*);
 
-// The order in the file; daemon-side readers know it by these positions.
-enum { MALLOC, CALLOC, REALLOC, ALIGNED, MMAP, BRK, KINDS };
+// The order in the file; daemon-side readers know it by these positions. LIVE is how many blocks there are.
+enum { MALLOC, CALLOC, REALLOC, ALIGNED, MMAP, BRK, LIVE, KINDS };
 
 static _Atomic uint64_t early[KINDS]; // until the file is mapped, or where none is asked for
 static _Atomic uint64_t* _Atomic counts = early;
@@ -43,41 +44,57 @@ __attribute__((constructor)) static void open_counts(void) {
     close(fd);
 }
 
-static void count(int kind) {
+static void add(int kind, uint64_t n) {
     _Atomic uint64_t* table = atomic_load_explicit(&counts, memory_order_relaxed);
-    atomic_fetch_add_explicit(&table[kind], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&table[kind], n, memory_order_relaxed);
+}
+
+static void count(int kind) {
+    add(kind, 1);
+}
+
+static void* counted(int kind, void* made) {
+    count(kind);
+    if (made)
+        count(LIVE);
+    return made;
 }
 
 void* malloc(size_t size) {
-    count(MALLOC);
-    return __libc_malloc(size);
+    return counted(MALLOC, __libc_malloc(size));
 }
 
 void* calloc(size_t n, size_t size) {
-    count(CALLOC);
-    return __libc_calloc(n, size);
+    return counted(CALLOC, __libc_calloc(n, size));
 }
 
 void* realloc(void* old, size_t size) {
+    if (!old)
+        return counted(REALLOC, __libc_realloc(old, size));
     count(REALLOC);
+    if (!size)
+        add(LIVE, (uint64_t)-1); // the C library takes it as free()
     return __libc_realloc(old, size);
 }
 
+void free(void* old) {
+    if (old)
+        add(LIVE, (uint64_t)-1);
+    __libc_free(old);
+}
+
 void* memalign(size_t alignment, size_t size) {
-    count(ALIGNED);
-    return __libc_memalign(alignment, size);
+    return counted(ALIGNED, __libc_memalign(alignment, size));
 }
 
 void* aligned_alloc(size_t alignment, size_t size) {
-    count(ALIGNED);
-    return __libc_memalign(alignment, size);
+    return memalign(alignment, size);
 }
 
 int posix_memalign(void** out, size_t alignment, size_t size) {
-    count(ALIGNED);
     if (alignment % sizeof(void*) || (alignment & (alignment - 1)) || !alignment)
         return EINVAL;
-    void* made = __libc_memalign(alignment, size);
+    void* made = memalign(alignment, size);
     if (!made)
         return ENOMEM;
     *out = made;
@@ -85,8 +102,7 @@ int posix_memalign(void** out, size_t alignment, size_t size) {
 }
 
 void* valloc(size_t size) {
-    count(ALIGNED);
-    return __libc_memalign((size_t)sysconf(_SC_PAGESIZE), size);
+    return memalign((size_t)sysconf(_SC_PAGESIZE), size);
 }
 
 void* mmap(void* address, size_t size, int protection, int flags, int fd, off_t offset) {

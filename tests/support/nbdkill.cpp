@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Clients that die in the middle of everything: forks one after the other (a few at once), and each kills
 // itself with SIGKILL at a point of its own: in the handshake, inside a request's header, inside its payload,
-// inside a reply. Those past the handshake have at least 8 requests in flight, and the least of them all is
-// printed.
+// inside a reply. For those past the handshake, the least number of requests that the server had taken and
+// not answered is printed: behind them a TRIM was sent and has been answered, while the server (which the
+// test sees to) answers everything else late.
 #include "nbd-wire.hpp"
 
 #include <algorithm>
@@ -46,44 +47,74 @@ nbd::Request request(nbd::Command type, std::uint64_t cookie, std::uint64_t offs
     return {htobe32(nbd::kRequestMagic), 0, htobe16(type), htobe64(cookie), htobe64(offset), htobe32(length)};
 }
 
-// Sends 12 requests, perhaps a piece of a thirteenth, perhaps takes a piece of a reply, and dies.
+constexpr unsigned kRequests = 12, kMarker = 77;
+
+struct Sent {
+    std::array<std::uint32_t, kRequests> payload{}; // of the simple reply to each
+    unsigned count = 0;
+};
+
+Sent send_requests(int fd, unsigned number, std::uint64_t size, std::uint32_t length) {
+    Sent sent;
+    std::vector<char> payload(length, char(number));
+    for (unsigned i = 0; i < kRequests; ++i) {
+        auto type = i % 5 == 4 ? nbd::kFlush : i % 2 ? nbd::kWrite : nbd::kRead;
+        // Few bytes of writes while nobody reads: the server may stop reading when its own sends are stuck.
+        auto bytes = type == nbd::kFlush ? 0 : type == nbd::kWrite ? std::min(length, 4096u) : length;
+        auto at = type == nbd::kFlush ? 0 : (number * kRequests + i) * 7919ull % (size - length);
+        auto r = request(type, i, at, bytes);
+        if (!nbd::write_all(fd, &r, sizeof r) ||
+            (type == nbd::kWrite && !nbd::write_all(fd, payload.data(), bytes)))
+            break;
+        sent.payload[sent.count++] = type == nbd::kRead ? bytes : 0;
+    }
+    return sent;
+}
+
+// Takes replies up to the marker's, of which so many bytes are left where they are; how many came before it.
+unsigned replies_before_marker(int fd, const Sent& sent, std::size_t leave) {
+    std::vector<char> skipped;
+    for (unsigned before = 0;; ++before) {
+        union {
+            nbd::SimpleReply simple;
+            nbd::Chunk chunk;
+        } reply;
+        if (recv(fd, &reply, sizeof reply.simple, MSG_PEEK | MSG_WAITALL) != sizeof reply.simple)
+            nbd::die("no reply to the marker");
+        bool structured = be32toh(reply.simple.magic) == nbd::kStructuredReply;
+        bool marker = be64toh(reply.simple.cookie) == kMarker; // at the same place in both
+        auto size = structured ? sizeof reply.chunk : sizeof reply.simple;
+        if (!nbd::read_all(fd, &reply, marker ? size - leave : size))
+            nbd::die("a reply was cut short");
+        if (marker)
+            return before;
+        skipped.resize(structured ? be32toh(reply.chunk.length) : sent.payload[be64toh(reply.simple.cookie)]);
+        if (!skipped.empty() && !nbd::read_all(fd, skipped.data(), skipped.size()))
+            nbd::die("a reply was cut short");
+    }
+}
+
+// Sends requests and the marker, sees it answered, perhaps sends a piece of one more request or takes only a
+// piece of that reply, and dies.
 [[noreturn]] void die_with_requests(const Options& o, unsigned number, unsigned* in_flight) {
     int fd = nbd::connect_to(o.where);
     auto found = nbd::handshake(fd, o.name, number % 2);
-    bool writable = !(found.flags & 2);
+    if (found.flags & 2)
+        nbd::die("the export is read-only");
     auto length = kLengths[number % std::size(kLengths)];
-    std::vector<char> payload(length, char(number));
-    unsigned sent = 0;
-    for (unsigned i = 0; i < 12; ++i) {
-        auto type = i % 5 == 4 && writable ? nbd::kFlush : i % 2 && writable ? nbd::kWrite : nbd::kRead;
-        // Few bytes of writes while nobody reads: the server may stop reading when its own sends are stuck.
-        auto size = type == nbd::kFlush ? 0 : type == nbd::kWrite ? std::min(length, 4096u) : length;
-        auto r = request(type, i,
-                         type == nbd::kFlush ? 0 : (number * 12 + i) * 7919ull % (found.size - length), size);
-        if (!nbd::write_all(fd, &r, sizeof r) ||
-            (type == nbd::kWrite && !nbd::write_all(fd, payload.data(), size)))
-            break;
-        ++sent;
-    }
-    auto last = request(writable ? nbd::kWrite : nbd::kRead, 99, 0, length);
-    switch (number % 4) {
-    case 0:
-        break;
-    case 1:
+    auto sent = send_requests(fd, number, found.size, length);
+    auto marker = request(nbd::kTrim, kMarker, 0, 4096);
+    nbd::write_all(fd, &marker, sizeof marker);
+    bool inside_reply = number % 4 == 3;
+    *in_flight = sent.count - replies_before_marker(fd, sent, inside_reply ? 7 : 0);
+    auto last = request(nbd::kWrite, 99, 0, length);
+    if (number % 4 == 1) { // inside a header
         nbd::write_all(fd, &last, 13);
-        break; // inside a header
-    case 2:    // inside a payload
+    } else if (number % 4 == 2) { // inside a payload
         nbd::write_all(fd, &last, sizeof last);
-        if (writable)
-            nbd::write_all(fd, payload.data(), std::min(length / 3, 2048u));
-        break;
-    case 3: { // inside a reply
-        std::array<char, 7> some;
-        nbd::read_all(fd, some.data(), some.size());
-        break;
+        std::vector<char> payload(std::min(length / 3, 2048u), char(number));
+        nbd::write_all(fd, payload.data(), payload.size());
     }
-    }
-    *in_flight = sent;
     die_now();
 }
 
