@@ -155,33 +155,35 @@ class PowerLoss(NbdTest):
 
 
 class Writethrough(NbdTest):
-    """By the flushes that arrive below, since nothing below has FUA."""
+    """By the flushes that arrive below, since nothing below has FUA: it is a flush for x-fault."""
 
     def counts(self, running):
         with running.qmp() as client:
-            info = client.cmd("x-fault-query", node_name="f1")
+            info = client.cmd("x-fault-query", node_name="n0")
         return {c["op"]: c["count"] for c in info["counts"]}
 
-    def check(self, writethrough):
-        image = self.image(size=1 << 20, data=b"z" * 65536)
+    CHANGES = {"write": lambda handle, at: handle.pwrite(b"w" * 4096, at), "discard": lambda handle, at: handle.trim(4096, at),
+               "write-zeroes": lambda handle, at: handle.zero(4096, at)}
+
+    def flushes(self, writethrough):
+        """{change: the flushes that ten of them bring below}"""
+        image = self.image(size=1 << 20, data=b"z" * (1 << 20))
         running = self.new_daemon()
-        running.start("--blockdev", f"file,node-name=f0,filename={image}",
-                      "--blockdev", "x-fault,node-name=f1,file=f0",
-                      "--blockdev", "x-cache,node-name=n0,file=f1", *running.nbd_args(),
+        running.start("--blockdev", f"file,node-name=f0,filename={image},discard=unmap",
+                      "--blockdev", "x-fault,node-name=n0,file=f0,discard=unmap", *running.nbd_args(),
                       "--export", f"nbd,id=e0,node-name=n0,name=x,writable=on,writethrough={writethrough}")
         handle = self.connect(running)
-        before = self.counts(running)
-        for number in range(10):
-            handle.pwrite(bytes([number]) * 4096, number * 4096)
-        after = self.counts(running)
+        found = {}
+        for change, do in self.CHANGES.items():
+            before = self.counts(running)["flush"]
+            for number in range(10):
+                do(handle, number * 4096)
+            found[change] = self.counts(running)["flush"] - before
         handle.shutdown()
-        return after["write"] - before["write"], after["flush"] - before["flush"]
+        return found
 
     def test_on(self):
-        writes, flushes = self.check("on")
-        self.assertEqual((writes, flushes), (10, 10))
+        self.assertEqual(self.flushes("on"), dict.fromkeys(self.CHANGES, 10))
 
     def test_off(self):
-        writes, flushes = self.check("off")
-        self.assertEqual(flushes, 0)
-        self.assertEqual(writes, 0)
+        self.assertEqual(self.flushes("off"), dict.fromkeys(self.CHANGES, 0))
