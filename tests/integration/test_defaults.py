@@ -14,6 +14,7 @@ import sys
 
 import nbd
 
+from support.case import SANITIZER
 from support.nbdtest import free_port
 from support.served import ServedTest
 
@@ -274,6 +275,23 @@ class Defaults(ServedTest):
         with self.assertRaises(nbd.Error):
             handle.pread(512, value)
 
+    @default("XFaultRule.skip")
+    def fault_skip(self, value):
+        handle = self.faulty(action="error", count=1)
+        for _ in range(value):
+            handle.pread(512, 0)
+        with self.assertRaises(nbd.Error):
+            handle.pread(512, 0)
+
+    @default("BlockdevOptionsXFault.align")
+    def fault_align(self, value):
+        """An odd request arrives as it was asked for."""
+        self.add("null-co", "below")
+        self.add("x-fault", "n0", file="below")
+        self.nbd().pread(100, 1)
+        counts = {c["op"]: c["bytes"] for c in self.client.cmd("x-fault-query", node_name="n0")["counts"]}
+        self.assertEqual((counts["read"], value), (100, 1))
+
     @default("XFaultRule.latency-ns")
     def fault_latency(self, value):
         """It comes through, and by the same timers as one that is told to wait for nothing."""
@@ -291,6 +309,8 @@ class Defaults(ServedTest):
                 pause()
                 handle.pread(512, 0)
         self.assertGreater(self.sleeps_during(paused), 80)
+        if SANITIZER:
+            return  # no client is busy enough for a server that is so slow
 
         def busy(_):
             self.load(self.running, "--requests", 500, export="polled")
