@@ -42,7 +42,9 @@ def fuzz(build, name, seconds, found):
     for folder in (grown, found):
         folder.mkdir(parents=True, exist_ok=True)
     command = [program(build, name), f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1",
-               f"-artifact_prefix={found}/{name}-", "-use_value_profile=1", "-max_len=8192", grown, seeds(build, name)]
+               f"-artifact_prefix={found}/{name}-", "-use_value_profile=1", "-max_len=8192"]
+    words = Path(__file__).with_name(f"{name}.dict")
+    command += ([f"-dict={words}"] if words.exists() else []) + [grown, seeds(build, name)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     return done.returncode, done.stdout.decode(errors="replace")
 

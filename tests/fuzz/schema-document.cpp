@@ -11,9 +11,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <random>
+#include <vector>
 
 using namespace outport;
+
+// libFuzzer's own mutation of bytes; only there in a fuzzer.
+extern "C" __attribute__((weak)) std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size,
+                                                              std::size_t max);
 
 namespace {
 
@@ -35,7 +42,78 @@ schema::Registry& registry() {
     return *made;
 }
 
+void collect(boost::json::value& from, std::vector<boost::json::value*>& nodes) {
+    nodes.push_back(&from);
+    if (from.is_array())
+        for (boost::json::value& element : from.get_array())
+            collect(element, nodes);
+    else if (from.is_object())
+        for (auto& member : from.get_object())
+            collect(member.value(), nodes);
+}
+
+boost::json::value scalar(std::minstd_rand& random) {
+    switch (random() % 8) {
+    case 0:
+        return nullptr;
+    case 1:
+        return random() % 2 == 0;
+    case 2:
+        return std::int64_t(random() % 3) - 1;
+    case 3:
+        return UINT64_MAX;
+    case 4:
+        return "";
+    case 5:
+        return boost::json::array();
+    case 6:
+        return boost::json::object();
+    default:
+        return "CONFIG_NBD_EXPORT";
+    }
+}
+
+// Changes one node of a document: bytes changed at random are hardly ever a document again.
+void change(boost::json::value& document, std::minstd_rand& random) {
+    std::vector<boost::json::value*> nodes;
+    collect(document, nodes);
+    boost::json::value& at = *nodes[random() % nodes.size()];
+    boost::json::value other = *nodes[random() % nodes.size()];
+    const auto kind = random() % 4;
+    if (kind == 0 || (!at.is_array() && !at.is_object())) {
+        at = random() % 2 ? std::move(other) : scalar(random);
+    } else if (auto* list = at.if_array()) {
+        if (kind == 1 && !list->empty())
+            list->erase(list->begin() + random() % list->size());
+        else
+            list->push_back(kind == 2 && !list->empty() ? list->front() : std::move(other));
+    } else if (auto& table = at.get_object(); !table.empty()) {
+        const auto member = table.begin() + random() % table.size();
+        const std::string key = member->key();
+        if (kind == 1)
+            table.erase(member);
+        else if (kind == 2)
+            table.insert_or_assign(key, std::move(other));
+        else if (other.is_string())
+            table.emplace(other.get_string(), boost::json::value(member->value()));
+    }
+}
+
 } // namespace
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max,
+                                               unsigned seed) {
+    std::minstd_rand random(seed);
+    auto document = json::parse(std::string_view(reinterpret_cast<const char*>(data), size));
+    if (!document || random() % 8 == 0)
+        return LLVMFuzzerMutate(data, size, max);
+    change(*document, random);
+    const std::string text = json::to_string(*document);
+    if (text.size() > max)
+        return LLVMFuzzerMutate(data, size, max);
+    std::memcpy(data, text.data(), text.size());
+    return text.size();
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     auto document = json::parse(std::string_view(reinterpret_cast<const char*>(data), size));

@@ -127,10 +127,25 @@ def deep_condition(depth):
     return changed(["options", 0, "if"], condition)
 
 
+def small(**parts):
+    """Little, so that a mutation of it is likely to be another document."""
+    return {"format": 1, "fragment": "nbd", **parts}
+
+
+SMALL = [
+    small(), small(rank=1, provides=["CONFIG_FUSE"]), small(docs={"a": "b"}),
+    small(types={"__a.b_E": {"kind": "enum", "values": ["x"], "features": ["deprecated", "unstable"]}}),
+    small(types={"__a.b_S": {"kind": "struct", "members": [{"name": "x", "type": "[int]"}]}}),
+    small(types={"__a.b_S": {"kind": "struct", "members": [{"name": "x", "type": "int", "optional": True, "default": 7}]}}),
+    small(types={"__a.b_A": {"kind": "alternate", "alternatives": [{"name": "s", "type": "str"}]}}),
+    small(commands={"__a.b_c": {"if": {"any": ["A", {"not": "B"}]}}}), small(events={"__a.b_E": {}}),
+]
+
+
 def documents(root):
     real = subprocess.run([sys.executable, root / "schema/compiler/main.py", root / "schema/nbd.json", "--json", "-"],
                           capture_output=True, check=True).stdout
-    return [json.loads(real), DOCUMENT, deep_condition(8), deep_condition(18), [], 1] + [changed(*c) for c in CHANGES]
+    return [json.loads(real), *SMALL, DOCUMENT, deep_condition(8), deep_condition(18), [], 1] + [changed(*c) for c in CHANGES]
 
 
 def harnesses(root):
