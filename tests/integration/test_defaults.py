@@ -176,7 +176,7 @@ class Defaults(ServedTest):
         for one in clients:
             self.assertEqual(len(one.recv(18, socket.MSG_WAITALL)), 18)
         cut = []
-        while clients[1] not in cut:
+        while len(cut) < 2:
             for one in select.select([c for c in clients if c not in cut], [], [], 60)[0]:
                 self.assertEqual(one.recv(1), b"")
                 cut.append(one)
