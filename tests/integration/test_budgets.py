@@ -65,11 +65,17 @@ class Heap(BudgetTest):
         return {kind: after[kind] - before[kind] for kind in KINDS}
 
     def check(self, *load, **options):
-        """Exactly nothing is added."""
+        """Exactly nothing is added. A pool takes a new region when more buffers are in use at once than ever before, which
+        a busy machine may bring about at any time, so the count is taken again then; what belongs to requests comes
+        each time."""
         running = self.counted(**options)
-        found = self.difference(running, *load)
-        print(f"{' '.join(map(str, load))} {options.get('node', '')}: {found}")
-        self.assertEqual(set(found.values()), {0}, found)
+        for _ in range(5):
+            found = self.difference(running, *load)
+            print(f"{' '.join(map(str, load))} {options.get('node', '')}: {found}")
+            self.assertLess(max(found.values()), REQUESTS // 1000, found)
+            if not any(found.values()):
+                return
+        self.fail(f"it allocates: {found}")
 
     def test_depth_one(self):
         self.check("--op", "randread", "--depth", 1)
