@@ -175,7 +175,7 @@ class Nodes(Used):
         self.assertEqual(bytes(self.serve_node("r1").pread(8192, 0)), b"r" * 8192)
         self.used("blockdev-add", driver="raw", file="r0")
 
-    def test_removal_and_size(self):
+    def test_size_and_removal(self):
         self.file()
         self.client.cmd("block_resize", node_name="f0", size=2 << 20)
         handle = self.serve_node("f0")
