@@ -127,7 +127,7 @@ inline int connect_to(const std::string& where) {
     if (where.starts_with("unix:")) {
         auto address = unix_address(where.substr(5));
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
+        if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
             die_errno("connect " + where);
         return fd;
     }
@@ -140,7 +140,7 @@ inline int connect_to(const std::string& where) {
     if (getaddrinfo(where.substr(4, colon - 4).c_str(), where.substr(colon + 1).c_str(), &hints, &list))
         die("bad address " + where);
     int fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, list->ai_addr, list->ai_addrlen) < 0)
+    if (fd < 0 || connect(fd, list->ai_addr, list->ai_addrlen) < 0)
         die_errno("connect " + where);
     freeaddrinfo(list);
     int on = 1;

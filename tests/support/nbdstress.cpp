@@ -177,7 +177,7 @@ void Stress::send(Op& op) {
     case Kind::Zeroes: {
         std::uint32_t flags =
             (op.sequence & 2 ? LIBNBD_CMD_FLAG_NO_HOLE : 0) | (op.sequence & 4 ? LIBNBD_CMD_FLAG_FUA : 0);
-        cookie = nbd_aio_zero(h, op.slot->length, at, done, flags);
+        cookie = nbd_aio_zero(h, size, at, done, flags);
         break;
     }
     case Kind::Flush:
