@@ -71,7 +71,7 @@ void PluginHost::load(std::string_view word, Done done) {
         std::make_unique<LoadJob>(*this, name, path ? std::string(word) : std::string{}, std::move(done));
     if (auto taken = services_.blocking.submit(blocking_, loop::JobClass::Control, job->job); !taken)
         return job->done(std::move(taken));
-    job.release();
+    (void)job.release(); // the pool has it now
     loading_.insert(std::move(name));
 }
 

@@ -15,6 +15,8 @@ uri=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packa
 debootstrap --variant=minbase bookworm "$root" "$uri" >"$root.log" 2>&1 || { tail "$root.log" >&2; exit 1; }
 rm -f "$root.log"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+# Not a package's: the installer of every system writes it, or what starts a container.
+printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' >"$root/etc/hosts"
 for file in /etc/apt/apt.conf.d/*proxy* /etc/apt/apt.conf; do
     [ ! -f "$file" ] || cp "$file" "$root/etc/apt/apt.conf.d/90$(basename "$file")"
 done
