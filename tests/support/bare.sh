@@ -22,12 +22,13 @@ for file in /etc/apt/apt.conf.d/*proxy* /etc/apt/apt.conf; do
 done
 
 cleanup() {
-    for mounted in dev/shm dev/pts dev sys proc; do
+    for mounted in dev/shm dev/pts dev sys proc .; do
         umount -l "$root/$mounted" 2>/dev/null || true
     done
 }
 trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
+mount --bind "$root" "$root" # the root of a system is a mount; tests make mount namespaces in it
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
