@@ -116,7 +116,7 @@ class OutportTest(unittest.TestCase):
     def tool(self, *command, check=True, **options):
         """Runs a client to its end; its output is in the failure's text."""
         done = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              check=False, timeout=LIMIT_SECONDS, **options)
+                              errors="replace", check=False, timeout=LIMIT_SECONDS, **options)  # nbdinfo may show what is in the image
         if check and done.returncode:
             self.fail(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}{done.stderr}")
         return done
