@@ -194,10 +194,8 @@ void Connection::on_received(std::int32_t result, std::uint32_t) {
     }
     ++moved_;
     receiver_.filled(std::size_t(result));
-    if (filling_ && receiver_.payload_complete()) {
-        batch_[batched_++] = &filling_->block();
-        filling_ = nullptr;
-    }
+    if (filling_ && receiver_.payload_complete())
+        payload_arrived();
     parse();
     settle();
 }

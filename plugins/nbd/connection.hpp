@@ -69,6 +69,8 @@ class Connection {
     void parse() noexcept;
     bool begin_request(const WireRequest& wire) noexcept;
     void refuse(InFlight& request, const Verdict& verdict) noexcept;
+    void refuse_payload(InFlight& request) noexcept;
+    void payload_arrived() noexcept;
     void execute(InFlight& request) noexcept;
     bool prepare_read(InFlight& request) noexcept;
     bool prepare_write(InFlight& request) noexcept;
@@ -107,7 +109,7 @@ class Connection {
     Receiver receiver_;
     Output output_;
 
-    InFlight* filling_ = nullptr; // a WRITE whose payload is not complete
+    InFlight* filling_ = nullptr; // a WRITE, refused or not, whose payload is not complete
     InFlight* lent_ = nullptr;    // those that the host has, in no order
     InFlight* answers_ = nullptr; // those to be answered, first
     InFlight** answers_end_ = &answers_;

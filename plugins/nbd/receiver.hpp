@@ -40,10 +40,11 @@ class Receiver {
     // The next `length` bytes of the stream are a payload, whether they are there yet or not. False, and
     // nothing changed, when there is no memory.
     bool take_payload(std::size_t length, Payload& payload) noexcept;
-    bool payload_complete() const noexcept { return direct_.empty() && begin_ <= end_; }
-
-    // The next `length` bytes are of no interest.
+    // The next `length` bytes are a payload of no interest.
     void discard(std::size_t length) noexcept;
+
+    // Whether all of the last payload is here, or was dropped.
+    bool payload_complete() const noexcept { return direct_.empty() && begin_ <= end_ && discard_ == 0; }
 
     // Where the next bytes shall go; empty when there is no memory. Less than a request's head is unread
     // then.

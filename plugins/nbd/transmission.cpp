@@ -95,8 +95,25 @@ void Connection::refuse(InFlight& request, const Verdict& verdict) noexcept {
     if (verdict.fatal)
         ended_ = true;
     else if (request.wire.has_payload())
-        receiver_.discard(request.wire.length);
+        return refuse_payload(request);
     finish(request);
+}
+
+// Clients take an answer to a request that they are still sending for one to a request that they don't know.
+void Connection::refuse_payload(InFlight& request) noexcept {
+    receiver_.discard(request.wire.length);
+    if (receiver_.payload_complete())
+        finish(request);
+    else
+        filling_ = &request;
+}
+
+void Connection::payload_arrived() noexcept {
+    InFlight& request = *std::exchange(filling_, nullptr);
+    if (request.error)
+        finish(request);
+    else
+        batch_[batched_++] = &request.block();
 }
 
 void Connection::execute(InFlight& request) noexcept {
@@ -173,8 +190,9 @@ bool Connection::prepare_read(InFlight& request) noexcept {
 bool Connection::prepare_write(InFlight& request) noexcept {
     const std::uint32_t length = request.wire.length;
     if (length > 0 && !receiver_.take_payload(length, request.payload)) {
-        receiver_.discard(length);
-        fail(request, kENOMEM, nullptr);
+        request.error = kENOMEM;
+        request.what = "out of memory";
+        refuse_payload(request);
         return false;
     }
     charge(request, length);

@@ -6,6 +6,8 @@ import random
 import socket
 import struct
 
+import nbd
+
 from support import wire
 from support.case import SANITIZER
 from support.nbdtest import NbdTest, free_port
@@ -106,6 +108,16 @@ class Hostile(HostileTest):
             self.assertEqual(client.reply()[1], number)
         client.request(READ, 0, 1, cookie=77)
         self.assertEqual((client.reply(), client.exactly(1)), ((0, 77), b"d"))
+
+    def test_refused_writes_are_answered_when_they_are_here(self):
+        """A client that is still sending takes an answer for one to somebody else's request."""
+        running = self.begin()
+        handle = self.connect(running)
+        for _ in range(20):
+            with self.assertRaises(nbd.Error) as caught:
+                handle.pwrite(bytes(4 << 20), 32 << 20)
+            self.assertEqual(caught.exception.errno, "ENOSPC", str(caught.exception))
+        self.assertEqual(bytes(handle.pread(1, 0)), b"d")
 
     def test_options_without_end(self):
         """Options are asked by the thousand, and nobody reads the answers."""
