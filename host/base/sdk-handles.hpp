@@ -67,14 +67,14 @@ struct HostContext {
             handle = std::make_unique<outport_loop>(loop);
         return handle.get();
     }
-    // Operations of loops that are in flight. Twice: one that ends on a loop may have begun another one on a
-    // loop that was looked at before.
+    // Operations of loops that are in flight. All that has ended first: see outport_loop.
     std::uint64_t operations() const noexcept {
-        std::uint64_t count = 0;
-        for (int pass = 0; pass < 2 && count == 0; ++pass)
-            for (const auto& [loop, handle] : loops)
-                count += handle->in_flight();
-        return count;
+        std::uint64_t ended = 0, begun = 0;
+        for (const auto& [loop, handle] : loops)
+            ended += handle->ended();
+        for (const auto& [loop, handle] : loops)
+            begun += handle->begun();
+        return begun - ended;
     }
 };
 

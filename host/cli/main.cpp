@@ -169,7 +169,8 @@ int main(int argc, char** argv) {
     log::set_program(argv0.substr(argv0.rfind('/') + 1)); // npos + 1 is 0
     for (const char* component : {"", "block", "export", "loop", "net", "object", "plugin", "qmp", "schema"})
         log::source(component); // so that --trace knows them
-    int status = cli::Program(argv0, {argv + (argc > 0 ? 1 : 0), argv + argc}).run();
-    log::flush();
+    cli::Program program(argv0, {argv + (argc > 0 ? 1 : 0), argv + argc});
+    int status = program.run();
+    log::flush(); // before the starter of a failed background process hears of its end, and may look for why
     return status;
 }

@@ -209,6 +209,7 @@ void op_yield(outport_loop* l, outport_loop_op* op) noexcept {
 
 void op_cancel(outport_loop* l, outport_loop_op* op) noexcept {
     Loop& loop = from_abi(l);
+    outport_loop* counted = nullptr;
     switch (kind_of(op)) {
     case Kind::Ring:
         loop.cancel(host_part(op).ring.completion);
@@ -216,8 +217,9 @@ void op_cancel(outport_loop* l, outport_loop_op* op) noexcept {
     case Kind::Timer:
         loop.disarm(host_part(op).timer);
         std::destroy_at(&host_part(op).timer);
-        host_part(op).loop->end();
+        counted = host_part(op).loop;
         complete_later(l, op, -ECANCELED);
+        counted->end(); // only now, so that it counts all the time
         break;
     case Kind::Task: // comes at once anyway
     case Kind::Posted:

@@ -64,6 +64,18 @@ class Daemonize(OutportTest):
         self.assertIn("NBD server not running", err)
         self.assertFalse(pidfile.exists())
 
+    def test_late_errors_are_out_before_the_parent_ends(self):
+        """Who started it looks for the reason as soon as it has ended, while the log is written behind the back of all."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        os.set_blocking(reader, False)
+        for _ in range(50):
+            running = self.new_daemon()
+            running.start("--daemonize", "--export", "nbd,id=e0,node-name=none", monitor=False, stderr=writer)
+            self.assertEqual(running.wait(), 1)
+            self.assertIn(b"none", os.read(reader, 65536))
+
     def test_relative_names(self):
         """They mean what they meant where the command was typed, though the daemon has gone to "/"."""
         folder = self.private

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The SDK's tables loop, uring and blocking, called as a plugin would.
+#include "host/base/sdk-handles.hpp"
 #include "host/loop/blocking-pool.hpp"
 #include "host/loop/poison.hpp"
 #include "host/loop/sdk-tables.hpp"
@@ -9,6 +10,7 @@
 #include <outport/plugin.h>
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -16,6 +18,7 @@
 #include <semaphore>
 #include <string>
 #include <sys/mman.h>
+#include <thread>
 #include <vector>
 
 namespace outport::loop::test {
@@ -437,6 +440,36 @@ TEST_F(SdkTest, WhatIsInFlightIsCountedUntilItsCallbackHasReturned) {
     for (auto count : CountingOp::seen)
         EXPECT_GE(count, 1u);
     EXPECT_EQ(l_->in_flight(), 0u);
+}
+
+// One is always in flight on one of two loops: each begins the next one and ends then.
+TEST(LoopHandle, AChainOfOperationsIsNeverMissed) {
+    sdk::HostContext context;
+    auto* first = context.handle_of(reinterpret_cast<Loop*>(1));
+    auto* second = context.handle_of(reinterpret_cast<Loop*>(2));
+    std::atomic<bool> stop{false};
+    first->begin();
+    std::thread chain([&] {
+        while (!stop.load(std::memory_order_relaxed)) {
+            second->begin_post();
+            first->end();
+            second->begin();
+            second->end_post();
+            first->begin();
+            second->end();
+        }
+    });
+    std::uint64_t missed = 0;
+    const std::uint64_t end =
+        now_ns() + 500'000'000; // long enough for one that is wrong to be noticed mostly
+    while (now_ns() < end)
+        for (int i = 0; i < 1000; ++i)
+            missed += context.operations() == 0;
+    stop = true;
+    chain.join();
+    EXPECT_EQ(missed, 0u);
+    first->end();
+    EXPECT_EQ(context.operations(), 0u);
 }
 
 #ifdef OUTPORT_ASAN
