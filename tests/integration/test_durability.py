@@ -136,8 +136,11 @@ class PowerLoss(NbdTest):
     def test_fua_stays(self):
         running = self.start(self.image(size=1 << 20, data=b"z" * 65536))
         handle = self.connect(running)
+        # The power goes after each: what one of them flushes must not save another.
         handle.pwrite(b"a" * 4096, 0, nbd.CMD_FLAG_FUA)
+        self.lose(running)
         handle.zero(4096, 8192, nbd.CMD_FLAG_FUA)
+        self.lose(running)
         handle.pwrite(b"c" * 1000, 16384 + 100, nbd.CMD_FLAG_FUA)
         self.lose(running)
         self.assertEqual(bytes(handle.pread(4096, 0)), b"a" * 4096)
@@ -148,6 +151,7 @@ class PowerLoss(NbdTest):
         running = self.start(self.image(size=1 << 20, data=b"z" * 65536), export=",writethrough=on")
         handle = self.connect(running)
         handle.pwrite(b"a" * 4096, 0)
+        self.lose(running)
         handle.zero(4096, 8192)
         self.lose(running)
         self.assertEqual(bytes(handle.pread(4096, 0)), b"a" * 4096)
