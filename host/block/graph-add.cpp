@@ -32,7 +32,9 @@ class AddJob {
     Result<> prepare(const NodeOptions* parent);
     Result<> take_name();
     void open_child();
+    void childless();
     void have_child(std::string child_name, bool inline_child);
+    void make_node();
     void open();
     void opened(Result<> result);
     void insert();
@@ -93,7 +95,7 @@ Result<> AddJob::take_name() {
 void AddJob::open_child() {
     const auto* child = options_.if_contains("file");
     if (!child)
-        return have_child({}, false);
+        return childless();
     if (child->is_string())
         return have_child(std::string(child->as_string()), false);
     AddJob::start(graph_, child->as_object(), &node_options_, [this](Result<Node*> added) {
@@ -103,13 +105,17 @@ void AddJob::open_child() {
     });
 }
 
-void AddJob::have_child(std::string child_name, bool inline_child) {
-    if (child_name.empty() && !check_)
+void AddJob::childless() {
+    if (!check_)
         return finish(fail(std::move(check_.error())));
+    make_node();
+    open();
+}
+
+// No node has an empty name, so that it is one that can't be found.
+void AddJob::have_child(std::string child_name, bool inline_child) {
     if (check_)
-        node_ = std::make_unique<Node>(graph_.pool(), name_, implicit_, node_options_, std::move(driver_));
-    if (child_name.empty())
-        return open();
+        make_node();
     graph_.when_free(child_name, [this, child_name, inline_child](Node* child, Graph::HoldPtr hold) {
         if (!child)
             return finish(
@@ -125,6 +131,10 @@ void AddJob::have_child(std::string child_name, bool inline_child) {
         Graph::link(edge, *child);
         open();
     });
+}
+
+void AddJob::make_node() {
+    node_ = std::make_unique<Node>(graph_.pool(), name_, implicit_, node_options_, std::move(driver_));
 }
 
 void AddJob::open() {

@@ -110,6 +110,7 @@ NODES = [
     do("blockdev-add", driver="file", node_name="f", filename="{tmp}/img"),
     do("blockdev-add", driver="host_device", node_name="h", filename="{tmp}/img"),
     do("blockdev-add", driver="raw", node_name="r", file="nope"),
+    do("blockdev-add", driver="raw", node_name="r", file=""),
     do("blockdev-add", driver="raw", node_name="r", file="f", offset=100),
     do("blockdev-add", driver="raw", node_name="r", file="f", size=1000),
     do("blockdev-add", driver="raw", node_name="r", file="f", offset=1 << 20),

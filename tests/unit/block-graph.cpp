@@ -55,6 +55,7 @@ TEST_F(Nodes, AChildsErrorComesBeforeItsParents) {
               "Could not open '/nowhere': No such file or directory");
     EXPECT_EQ(add(R"({"driver":"raw","node-name":"r","file":"nope"})"),
               "Cannot find device='nope' nor node-name='nope'");
+    EXPECT_EQ(add(R"({"driver":"raw","node-name":"r","file":""})"), "Cannot find device='' nor node-name=''");
     EXPECT_EQ(add(cat(R"({"driver":"raw","node-name":"a,b","file":)", file_json(""), "}")),
               "Invalid node-name: 'a,b'");
     EXPECT_EQ(describe().size(), 0u) << "the child went again";
