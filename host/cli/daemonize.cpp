@@ -96,6 +96,10 @@ Result<PidFile> PidFile::create(const std::string& path) {
             close(fd);
             return error(number, "Cannot lock pid file");
         }
+        if (!S_ISREG(opened.st_mode)) { // it would be removed at the end: /dev/null, of all things
+            close(fd);
+            return error(EINVAL, cat("'", path, "' is no regular file"));
+        }
         if (stat(path.c_str(), &named) == 0 && named.st_dev == opened.st_dev &&
             named.st_ino == opened.st_ino) {
             file.fd_ = fd;

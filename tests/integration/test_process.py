@@ -143,6 +143,19 @@ class FailedStart(OutportTest):
                 "--export", "nbd,id=e0,node-name=n0,iothread=t0", "--chardev",
                 f"socket,id=c1,path={self.tmp}/c1,server=on,wait=off", "--monitor", "c1"]
 
+    def test_a_device_in_the_way(self):
+        """/dev/null as the name of a pid file or a socket: nobody may take it from the system."""
+        self.require(os.geteuid() == 0, "only root makes devices")
+        device = self.tmp / "null"
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        for message, words in ((f"cannot create PID file: '{device}' is no regular file", ["--pidfile", device]),
+                               (f"Failed to bind socket to {device}: Address already in use",
+                                ["--chardev", f"socket,id=c,path={device},server=on,wait=off", "--monitor", "c"])):
+            status, _, err = self.new_daemon().run(*words)
+            self.assertEqual(status, 1, err)
+            self.assertIn(message, err)
+            self.assertTrue(stat.S_ISCHR(device.stat().st_mode))
+
     def test_after_each_option(self):
         everything = self.everything()
         for count in range(0, len(everything) + 1, 2):
