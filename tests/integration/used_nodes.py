@@ -8,6 +8,7 @@ import subprocess
 
 import nbd
 
+from support import qmp
 from used import Used
 
 HOUR_NS = 3600 * 10**9
@@ -237,6 +238,12 @@ class Drivers(Used):
             rule = {"op": op, "action": "error", "errno": 28, "count": 1}
             self.used("x-fault-set", node_name="n0", rules=[rule])
             self.used("blockdev-add", driver="x-fault", file="f0")
+
+    def test_no_number_of_an_error(self):
+        self.faulty()
+        with self.assertRaises(qmp.QmpError):
+            self.rules({"action": "error", "errno": -1})
+        self.assertIn("qemu", self.client.cmd("query-version"))
 
     def test_range(self):
         handle = self.faulty()
