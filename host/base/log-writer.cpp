@@ -67,10 +67,9 @@ void Writer::put(Line line) {
     if (queue_.size() == kMaxQueued) {
         queue_.pop_front();
         ++dropped_;
-        ++gone_;
     }
+    line.number = ++put_;
     queue_.push_back(std::move(line));
-    ++put_;
     start_thread();
     there_.notify_one();
 }
@@ -78,9 +77,9 @@ void Writer::put(Line line) {
 bool Writer::flush(std::uint64_t timeout_ns) {
     std::unique_lock lock(mutex_);
     const std::uint64_t deadline = monotonic_ns() + timeout_ns, last = put_;
-    while (gone_ < last)
+    while (written_ < last)
         if (!out_.wait_until(lock, deadline))
-            return gone_ >= last;
+            return written_ >= last;
     return true;
 }
 
@@ -122,9 +121,10 @@ void Writer::run() {
         } catch (...) {
             // No memory for a line: it is lost.
         }
+        const std::uint64_t number = line.number;
         line = {};
         lock.lock();
-        ++gone_;
+        written_ = number;
         out_.notify_all();
     }
 }

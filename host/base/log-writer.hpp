@@ -26,7 +26,8 @@ struct Line {
     std::string text; // without its end
     std::chrono::system_clock::time_point time;
     pid_t thread;
-    bool verbatim; // goes to standard error as it is, whether or not there is a file
+    bool verbatim;            // goes to standard error as it is, whether or not there is a file
+    std::uint64_t number = 0; // the writer's
 };
 
 // Lives as long as the process: its thread may hang in a write when that ends.
@@ -55,8 +56,9 @@ class Writer {
     Condition there_;  // a line
     Condition out_;    // all lines
     std::deque<Line> queue_;
-    std::uint64_t put_ = 0, gone_ = 0; // lines so far, and those that are written or dropped
-    std::uint64_t dropped_ = 0;        // lines that stood before the first one of the queue
+    std::uint64_t put_ = 0;     // lines so far, each with its number
+    std::uint64_t written_ = 0; // the number of the last one that is out; older ones are out or were dropped
+    std::uint64_t dropped_ = 0; // lines that stood before the first one of the queue
     int file_ = -1;
     bool behind_ = false, running_ = false;
     std::unique_ptr<spdlog::formatter> formatter_; // of lines in a file

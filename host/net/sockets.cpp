@@ -72,8 +72,8 @@ Result<Sockets> open_unix(const UnixAddress& address, const OpenOptions& options
     // narrowed.
     if (options.mode && fchmod(s.fd, options.mode) < 0)
         return give_up(errno, "Failed to set the mode of socket ");
-    // What is there is replaced, as qemu-storage-daemon does: most often it is what a killed process left. But
-    // not a device, whose name root would take from the whole system.
+    // What is there is replaced, as qemu-storage-daemon does: most often it is what a killed process left.
+    // But not a device, whose name root would take from the whole system.
     struct stat there{};
     const bool replaced = !address.abstract && lstat(name.sun_path, &there) == 0 && !S_ISCHR(there.st_mode) &&
                           !S_ISBLK(there.st_mode);

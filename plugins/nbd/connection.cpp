@@ -176,7 +176,8 @@ void Connection::receive() noexcept {
     sqe->opcode = IORING_OP_RECV;
     sqe->fd = fd_;
     sqe->addr = reinterpret_cast<std::uint64_t>(room.data());
-    sqe->len = std::uint32_t(room.size());
+    // In pieces, so that a client that sends, if slowly, is seen to do so (Shard::on_patience).
+    sqe->len = std::uint32_t(std::min(room.size(), kReceivePiece));
     sqe->msg_flags = receiver_.wants_all() ? MSG_WAITALL : 0;
     ring_.commit(receive_);
 }

@@ -37,6 +37,7 @@ class Connection {
     friend class Shard;
     static constexpr std::uint32_t kMostInFlight = 128;
     static constexpr std::uint64_t kSendQuantum = 192u << 10; // bytes in one turn, so that others get theirs
+    static constexpr std::size_t kReceivePiece = 1u << 20; // bytes of a payload that are waited for at once
     static constexpr std::uint32_t kEager = 31;
     static constexpr std::uint64_t kMostBytes = 64u << 20;   // of payload in flight
     static constexpr std::uint64_t kOwnBytes = 4u << 20;     // of these, not shared with other connections

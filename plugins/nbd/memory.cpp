@@ -95,8 +95,8 @@ void Shard::wake_waiter() noexcept {
         waiters_->flush_soon();
 }
 
-// Others wait for memory: a client that neither sends its payload on nor fetches its answer loses what it
-// holds. What the disk takes its time for is not its fault.
+// Others wait for memory: a client that in a minute neither sends a mebibyte of its payload nor fetches any
+// of its answer loses what it holds. What the disk takes its time for is not its fault.
 void Shard::on_patience(std::int32_t) {
     if (cutting_)
         return close_when_empty();

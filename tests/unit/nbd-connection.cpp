@@ -216,6 +216,17 @@ TEST_F(NbdMemory, ASlowClientMakesProgress) {
     cut_all();
 }
 
+// Else one that sends it slowly would look like one that sends nothing.
+TEST_F(NbdConnection, ALargePayloadIsReceivedInPieces) {
+    host.size = 32u << 20;
+    const int fd = client();
+    say(fd, request(Command::Write, 0, 32u << 20));
+    auto* entry = host.find(fd, IORING_OP_RECV);
+    ASSERT_NE(entry, nullptr);
+    EXPECT_EQ(entry->len, 1u << 20);
+    cut_all();
+}
+
 // The host may call fini as soon as the server says that it has stopped.
 TEST_F(NbdConnection, StopWaitsForTheTimerOfAHandshake) {
     host.hold_cancelled = true;

@@ -19,7 +19,8 @@
  * completes with -EROFS when the export is not writable.
  *
  * The host parks requests while the graph changes, and may do so in every state: a stop that waits for
- * requests waits for that too, and cancels them if it is in a hurry.
+ * requests waits for that too. A plugin that is in a hurry (a hard stop) cancels its own; what was cancelled
+ * may have been done all the same.
  */
 #ifndef OUTPORT_BLOCK_H
 #define OUTPORT_BLOCK_H

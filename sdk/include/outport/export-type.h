@@ -99,6 +99,7 @@ struct outport_export_type {
     void (*start)(void* state, struct outport_done* done) OUTPORT_NOEXCEPT;
 
     /* [main] [starting] [running] [draining] [nonblocking] Repeat: after a BUSY, and hard after hide or soft.
+     * While it starts, hard only.
      * `done` may be completed before this returns. Owner: `done` is the host's, lent until its completion. */
     void (*stop)(void* state, uint32_t mode, struct outport_done* done) OUTPORT_NOEXCEPT;
 

@@ -10,8 +10,8 @@
  * Refused at commit, where the entry completes with -EINVAL and nothing is done: IOSQE_IO_DRAIN,
  * IOSQE_CQE_SKIP_SUCCESS, IOSQE_FIXED_FILE, IOSQE_BUFFER_SELECT, a personality, and opcodes that reach beyond
  * the plugin's own entries (MSG_RING, ASYNC_CANCEL, POLL_REMOVE, TIMEOUT_REMOVE, FILES_UPDATE,
- * PROVIDE_BUFFERS, REMOVE_BUFFERS) or open files into fixed slots. IOSQE_IO_LINK and IOSQE_IO_HARDLINK are
- * cleared on the last entry of a commit: a chain stays inside one.
+ * PROVIDE_BUFFERS, REMOVE_BUFFERS) or open files into fixed slots; and what a later kernel adds of that kind.
+ * IOSQE_IO_LINK and IOSQE_IO_HARDLINK are cleared on the last entry of a commit: a chain stays inside one.
  */
 #ifndef OUTPORT_URING_H
 #define OUTPORT_URING_H
