@@ -241,8 +241,8 @@ Result<Sockets> open_fd(const FdAddress& address, const OpenOptions& options) {
     int fd = -1;
     const char* end = address.text.data() + address.text.size();
     auto [stop, ec] = std::from_chars(address.text.data(), end, fd);
-    if (ec != std::errc{} || stop != end || fd < 0)
-        return fail(cat("File descriptor '", address.text, "' is not a number"));
+    if (ec != std::errc{} || stop != end)
+        return fail(cat("Unable to parse FD number ", address.text));
     int family = 0;
     socklen_t length = sizeof family;
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)

@@ -218,6 +218,14 @@ SERVER = [
     do("nbd-server-stop"),
     do("nbd-server-start", addr={"type": "inet", "data": {"host": "127.0.0.1", "port": "0"}}),
     do("nbd-server-stop"),
+    do("nbd-server-start", addr={"type": "inet", "data": {"host": "127.0.0.1", "port": "-1"}}),
+    do("nbd-server-start", addr={"type": "vsock", "data": {"cid": "1", "port": "x"}}),
+    do("nbd-server-start", addr={"type": "unix", "data": {"path": ""}}),  # the last one: theirs is started by it
+]
+
+# It is cut to 0, so that theirs does not collide with anything.
+PORT = [
+    do("nbd-server-start", addr={"type": "inet", "data": {"host": "127.0.0.1", "port": "65536"}}),
 ]
 
 OBJECTS = [
@@ -231,6 +239,8 @@ OBJECTS = [
     do("object-del", id="t1"),
     do("object-del", id="t1"),
     do("object-del", id="t0"),
+    do("object-add", qom_type="iothread", id="t2", thread_pool_min=1),
+    do("object-add", qom_type="iothread", id="t3", aio_max_batch=1),
 ]
 
 NODE_ARGS = ["--blockdev", "null-co,node-name=n,size=1048576,read-zeroes=on", "--blockdev",
@@ -284,6 +294,9 @@ class Qmp(OutportTest):
 
     def test_server(self):
         self.compare("server", SERVER, NODE_ARGS)
+
+    def test_server_port(self):
+        self.compare("server port", PORT)
 
     def test_objects(self):
         self.compare("objects", OBJECTS)

@@ -99,7 +99,8 @@ class Side:
                 self.alias.symlink_to(daemon.outportd())
 
     def make(self):
-        made = daemon.Daemon(self.folder, self.flavour)
+        # An address without a path makes qemu-storage-daemon leave a socket in the folder for temporary files.
+        made = daemon.Daemon(self.folder, self.flavour, env={"TMPDIR": str(self.folder)})
         self.test.addCleanup(self.test._end, made)
         if self.alias:
             made.program[0] = str(self.alias)

@@ -198,7 +198,8 @@ TEST_F(NetSockets, Descriptors) {
     std::string number = std::to_string(fd);
     EXPECT_EQ(message(FdAddress{number}, {.may_use_fds = false}),
               "only QEMU supports file descriptor passing");
-    EXPECT_EQ(message(FdAddress{"x"}), "File descriptor 'x' is not a number");
+    EXPECT_EQ(message(FdAddress{"x"}), "Unable to parse FD number x");
+    EXPECT_EQ(message(FdAddress{"-1"}), "File descriptor '-1' is not a socket");
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);
     EXPECT_EQ(message(FdAddress{std::to_string(ends[0])}),
