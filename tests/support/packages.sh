@@ -7,6 +7,7 @@ packages_build="meson ninja-build pkg-config g++ python3 ccache libboost1.81-dev
 packages_demo="libnbd-bin"
 packages_test="libgtest-dev libgmock-dev libnbd-dev libnbd-bin python3-libnbd nbdkit fio
     qemu-utils strace fuse3 libfuse3-dev"
+packages_bench="libbenchmark-dev"
 packages_mutants="git patch"
 packages_fmt="clang-format-19 git"
 packages_lint="clang-19 clang-tidy-19"
