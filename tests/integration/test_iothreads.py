@@ -82,13 +82,14 @@ class Fairness(NbdTest):
                              "--export", "nbd,id=e0,node-name=n0,name=x")
 
     def test_p99_ratio_is_printed(self):
+        """The small client begins when each big one has been answered, and ends before they are told to."""
         running = self.begin()
         small = ("--depth", 1, "--block", 4096, "--requests", 3000)
         alone = self.load(running, *small)
-        big = threading.Thread(target=self.load, args=(running, "--connections", 8, "--depth", 4, "--block", 1 << 20,
-                                                       "--op", "read", "--seconds", 2))
-        big.start()
+        big = self.load_until_told(running, "--connections", 8, "--depth", 4, "--block", 1 << 20, "--op", "read")
         beside = self.load(running, *small)
-        big.join()
+        self.assertIsNone(big.poll(), "the big ones ended before the small one did")
+        served = self.tell(big)
+        self.assertGreater(served["requests"], 8 * 4, "the big ones had nothing but what was under way already")
         print(f"p99 of a 4 KiB client beside eight of 1 MiB: {beside['p99_us'] / alone['p99_us']:.1f} times alone "
-              f"({beside['p99_us']:.0f} us to {alone['p99_us']:.0f} us)")
+              f"({beside['p99_us']:.0f} us to {alone['p99_us']:.0f} us; {served['mib_s']:.0f} MiB/s of theirs meanwhile)")

@@ -11,6 +11,7 @@
 #include <memory>
 #include <sys/epoll.h>
 #include <sys/uio.h>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -40,7 +41,7 @@ struct Options {
     unsigned connections = 1, depth = 1, block = 4096;
     double seconds = 0;
     std::uint64_t requests = 0, range = 0, warm_up = 0;
-    bool structured = false;
+    bool structured = false, until_told = false;
 };
 
 // Latencies in buckets of 1/16 of a power of two of nanoseconds.
@@ -76,6 +77,7 @@ struct Connection {
     std::vector<Clock::time_point> started;
     std::vector<std::uint32_t> idle; // slots without a request
     std::uint64_t next_offset = 0;
+    bool answered = false;
 };
 
 class Load {
@@ -95,6 +97,7 @@ class Load {
     std::size_t parse(Connection& c, std::size_t size, Clock::time_point now);
     bool header(Connection& c, const char* at, std::size_t left, std::size_t& used);
     void finished(Connection& c, std::uint32_t slot, Clock::time_point now);
+    void say_running();
     void report(double seconds);
     std::uint64_t random() {
         seed_ ^= seed_ << 13, seed_ ^= seed_ >> 7, seed_ ^= seed_ << 17;
@@ -105,7 +108,8 @@ class Load {
     std::vector<char> payload_;
     std::vector<std::unique_ptr<Connection>> connections_;
     Histogram latencies_;
-    std::uint64_t seed_ = 88172645463325252, blocks_ = 0, done_ = 0, issued_ = 0, in_flight_ = 0, errors_ = 0;
+    std::uint64_t seed_ = 88172645463325252, blocks_ = 0, done_ = 0, issued_ = 0, in_flight_ = 0, errors_ = 0,
+                  silent_ = 0; // connections that had no answer yet
     Clock::time_point limit_;
     bool stopping_ = false;
     int epoll_ = -1;
@@ -131,6 +135,11 @@ void Load::open() {
         epoll_ctl(epoll_, EPOLL_CTL_ADD, c->fd, &event);
         connections_.push_back(std::move(c));
     }
+    silent_ = o_.connections;
+    epoll_event told{};
+    told.events = EPOLLIN;
+    if (o_.until_told && epoll_ctl(epoll_, EPOLL_CTL_ADD, STDIN_FILENO, &told) < 0)
+        nbd::die_errno("epoll_ctl");
 }
 
 void Load::submit(Connection& c, std::uint32_t slot) {
@@ -201,6 +210,16 @@ void Load::finished(Connection& c, std::uint32_t slot, Clock::time_point now) {
     ++done_;
     --in_flight_;
     c.idle.push_back(slot); // issued again by refill(): push() may be sending its queue just now
+    if (!std::exchange(c.answered, true) && --silent_ == 0 && o_.until_told)
+        say_running();
+}
+
+// What comes after this counts, until it is told to stop by the end of its standard input.
+void Load::say_running() {
+    std::puts("running");
+    std::fflush(stdout);
+    latencies_ = {};
+    done_ = 0;
 }
 
 // One reply header; false when there is not enough of it yet.
@@ -286,9 +305,14 @@ void Load::go(std::uint64_t requests) {
     while (in_flight_) {
         int n = epoll_wait(epoll_, events.data(), int(events.size()), -1);
         for (int i = 0; i < n; ++i) {
-            auto& c = *static_cast<Connection*>(events[std::size_t(i)].data.ptr);
-            pull(c);
-            refill(c);
+            auto* c = static_cast<Connection*>(events[std::size_t(i)].data.ptr);
+            if (!c) { // told
+                limit_ = {};
+                epoll_ctl(epoll_, EPOLL_CTL_DEL, STDIN_FILENO, nullptr);
+                continue;
+            }
+            pull(*c);
+            refill(*c);
         }
     }
 }
@@ -335,8 +359,8 @@ Options parse_arguments(int argc, char** argv) {
     Options o;
     for (int i = 1; i < argc; ++i) {
         std::string key = argv[i];
-        if (key == "--structured") {
-            o.structured = true;
+        if (key == "--structured" || key == "--until-told") {
+            (key == "--structured" ? o.structured : o.until_told) = true;
             continue;
         }
         if (i + 1 == argc)
@@ -345,7 +369,7 @@ Options parse_arguments(int argc, char** argv) {
                      "mixed|fua|flush|trim|zeroes|status|cache] [--connections N] [--depth N] [--block "
                      "BYTES] [--range BYTES] [--structured] "
                      "[--warm-up N] "
-                     "--seconds S|--requests N");
+                     "--seconds S|--requests N|--until-told");
         std::string value = argv[++i];
         if (key == "--to")
             o.where = value;
@@ -376,8 +400,8 @@ Options parse_arguments(int argc, char** argv) {
         nbd::die("no such load: " + o.op);
     o.kind = *found;
     o.structured |= o.kind.command == nbd::kStatus;
-    if (o.where.empty() || (o.seconds <= 0 && !o.requests))
-        nbd::die("--to and one of --seconds, --requests are needed");
+    if (o.where.empty() || (o.seconds <= 0 && !o.requests && !o.until_told))
+        nbd::die("--to and one of --seconds, --requests, --until-told are needed");
     return o;
 }
 

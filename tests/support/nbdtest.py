@@ -85,3 +85,18 @@ class NbdTest(OutportTest):
         done = self.tool(daemon.support("nbdload"), "--to", where or f"unix:{running.nbd_path}", "--export", export,
                          *arguments)
         return json.loads(done.stdout)
+
+    def load_until_told(self, running, *arguments, export="x"):
+        """The same in the background: each connection has been answered once this returns, and it goes on until tell()."""
+        command = [daemon.support("nbdload"), "--to", f"unix:{running.nbd_path}", "--export", export, "--until-told",
+                   *arguments]
+        process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self._reap, process)
+        self.assertEqual(process.stdout.readline(), "running\n")
+        return process
+
+    def tell(self, process):
+        """Ends such a load; what it counted since it was running."""
+        out, _ = process.communicate()
+        self.assertEqual(process.returncode, 0)
+        return json.loads(out)
