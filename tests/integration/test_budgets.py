@@ -65,17 +65,17 @@ class Heap(BudgetTest):
         return {kind: after[kind] - before[kind] for kind in KINDS}
 
     def check(self, *load, **options):
-        """Exactly nothing is added. A pool takes a new region when more buffers are in use at once than ever before, which
-        a busy machine may bring about at any time, so the count is taken again then; what belongs to requests comes
-        each time."""
+        """Exactly nothing is added, two times of three. A pool takes a new region (one malloc, one mmap) when more buffers
+        are in use at once than ever before, which a busy machine may bring about at any time, though not again and again:
+        what belongs to requests, be it one of tens of thousands, comes each time."""
         running = self.counted(**options)
-        for _ in range(5):
+        runs = []
+        while runs.count(0) < 2:
             found = self.difference(running, *load)
             print(f"{' '.join(map(str, load))} {options.get('node', '')}: {found}")
-            self.assertLess(max(found.values()), REQUESTS // 1000, found)
-            if not any(found.values()):
-                return
-        self.fail(f"it allocates: {found}")
+            runs.append(sum(found.values()))
+            self.assertLess(runs[-1], 10, "it allocates")
+            self.assertLess(len(runs) - runs.count(0), 2, f"it allocates: {runs}")
 
     def test_depth_one(self):
         self.check("--op", "randread", "--depth", 1)
@@ -133,7 +133,8 @@ class Heap(BudgetTest):
 OPERATIONS = ("randread", "randwrite", "flush", "fua", "trim", "zeroes", "status", "cache")
 NODES = {"null": ("null-co,node-name=n0,discard=unmap", OPERATIONS),
          "file": ("file,node-name=n0,filename={image},discard=unmap", OPERATIONS),
-         "direct": ("file,node-name=n0,filename={image},discard=unmap,cache.direct=on", ("randread", "randwrite", "fua"))}
+         "direct": ("file,node-name=n0,filename={image},discard=unmap,cache.direct=on",
+                   tuple(o for o in OPERATIONS if o != "cache"))}
 
 
 def add_kinds():
