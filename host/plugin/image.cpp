@@ -86,7 +86,7 @@ std::string unseen_alias(const std::string& path) {
 
 link_map* link_map_of(const boost::dll::shared_library& library) {
     link_map* map = nullptr;
-    if (::dlinfo(library.native(), RTLD_DI_LINKMAP, &map) != 0)
+    if (::dlinfo(library.native(), RTLD_DI_LINKMAP, static_cast<void*>(&map)) != 0)
         return nullptr;
     return map;
 }
