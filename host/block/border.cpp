@@ -11,7 +11,7 @@ namespace {
 
 // ABI operations are spaced by 1000, in the order of Op.
 constexpr std::uint32_t kOpStep = 1000;
-static_assert(OUTPORT_BLOCK_READ == kOpStep && OUTPORT_BLOCK_ALLOCATED_SIZE == kOps * kOpStep);
+static_assert(OUTPORT_BLOCK_READ == kOpStep && OUTPORT_BLOCK_ALLOCATE == kOps * kOpStep);
 static_assert(OUTPORT_BLOCK_RESIZE == (static_cast<std::uint32_t>(Op::Resize) + 1) * kOpStep);
 
 bool known_op(std::uint32_t code, Op& op) noexcept {
@@ -28,6 +28,8 @@ std::uint32_t allowed_flags(Op op) noexcept {
         return kFua;
     case Op::WriteZeroes:
         return kFua | kMayUnmap | kNoFallback;
+    case Op::Resize:
+        return kAtLeast;
     default:
         return 0;
     }

@@ -60,6 +60,8 @@ void File::start(const Stage& stage, Io& io) {
         return start_status(io);
     case Op::Cache:
         return start_cache(io);
+    case Op::Allocate:
+        return start_allocate(io);
     case Op::Resize: // goes by the graph
         break;
     }

@@ -63,6 +63,17 @@ void File::on_zeroes(Io& io, std::int32_t result) {
     io.done(io, std::min(result, 0));
 }
 
+void File::start_allocate(Io& io) {
+    io.completion.fn = [](loop::Completion* c, std::int32_t result, std::uint32_t) {
+        Io& done = *owner_of(c, &Io::completion);
+        if (result == -EINTR && !done.cancelled)
+            return of(done).start_allocate(done);
+        of(done).generation_.fetch_add(1, std::memory_order_relaxed);
+        done.done(done, not_here(result) ? 0 : std::min(result, 0));
+    };
+    io.stage->context->loop().fallocate(io.completion, file_.fd, FALLOC_FL_KEEP_SIZE, io.offset, io.length);
+}
+
 void File::start_discard(Io& io) {
     if (!can_punch_.load(std::memory_order_relaxed))
         return io.stage->context->complete_soon(io, 0);

@@ -75,6 +75,7 @@ class File final : public Driver {
     void start_zeroes(Io& io);
     void try_zeroes(Io& io);
     void on_zeroes(Io& io, std::int32_t result);
+    void start_allocate(Io& io);
     void start_discard(Io& io);
     void try_discard(Io& io);
     void on_discarded(Io& io, std::int32_t result);

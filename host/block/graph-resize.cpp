@@ -81,11 +81,13 @@ class ResizeJob {
     Result<> result_;
 };
 
-void Graph::resize(std::string name, std::uint64_t size, Done done) {
-    later([this, name = std::move(name), size, done = std::move(done)]() mutable {
-        when_free(name, [this, name, size, done = std::move(done)](Node* node, HoldPtr hold) mutable {
+void Graph::resize(std::string name, std::uint64_t size, ResizeTo to, Done done) {
+    later([this, name = std::move(name), size, to, done = std::move(done)]() mutable {
+        when_free(name, [this, name, size, to, done = std::move(done)](Node* node, HoldPtr hold) mutable {
             if (!node)
                 return done(fail(cat("Cannot find device='' nor node-name='", name, "'")));
+            if (to == ResizeTo::AtLeast && node->size() >= size)
+                return done({});
             ResizeJob::start(*this, *node, std::move(hold), size, std::move(done));
         });
     });

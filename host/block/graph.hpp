@@ -35,6 +35,8 @@ struct GraphOptions {
     std::uint64_t describe_deadline_ns = 1'000'000'000; // for what only a slow file system knows
 };
 
+enum class ResizeTo : std::uint8_t { Exactly, AtLeast };
+
 class Graph {
   public:
     using Done = std::move_only_function<void(Result<>)>;
@@ -53,7 +55,7 @@ class Graph {
     // blockdev-del. `done` comes when the image is closed and the name is free.
     void del(std::string name, Done done);
     // block_resize.
-    void resize(std::string name, std::uint64_t size, Done done);
+    void resize(std::string name, std::uint64_t size, ResizeTo to, Done done);
     // Puts the filter `filter`, whose child is `node`, between `node` and all its other users; or takes it
     // out again.
     void insert_filter(std::string node, std::string filter, Done done);

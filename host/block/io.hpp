@@ -27,24 +27,29 @@ enum class Op : std::uint8_t {
     Status,
     Cache,
     Resize,
-    AllocatedSize
+    AllocatedSize,
+    Allocate
 };
-inline constexpr unsigned kOps = 9;
+inline constexpr unsigned kOps = 10;
 
 constexpr std::uint32_t bit(Op op) noexcept {
     return 1u << static_cast<unsigned>(op);
 }
 // Operations that change data.
 inline constexpr std::uint32_t kChangingOps =
-    bit(Op::Write) | bit(Op::Discard) | bit(Op::WriteZeroes) | bit(Op::Resize);
+    bit(Op::Write) | bit(Op::Discard) | bit(Op::WriteZeroes) | bit(Op::Resize) | bit(Op::Allocate);
+// Of these, the ones that FUA has a meaning for.
+inline constexpr std::uint32_t kStableOps = bit(Op::Write) | bit(Op::Discard) | bit(Op::WriteZeroes);
 // Operations whose offset and length mean something.
 inline constexpr std::uint32_t kRangedOps = bit(Op::Read) | bit(Op::Write) | bit(Op::Discard) |
-                                            bit(Op::WriteZeroes) | bit(Op::Status) | bit(Op::Cache);
+                                            bit(Op::WriteZeroes) | bit(Op::Status) | bit(Op::Cache) |
+                                            bit(Op::Allocate);
 
 // Io::flags are the ABI's.
 inline constexpr std::uint32_t kFua = OUTPORT_BLOCK_FUA;
 inline constexpr std::uint32_t kMayUnmap = OUTPORT_BLOCK_MAY_UNMAP;
 inline constexpr std::uint32_t kNoFallback = OUTPORT_BLOCK_NO_FALLBACK;
+inline constexpr std::uint32_t kAtLeast = OUTPORT_BLOCK_AT_LEAST;
 
 struct Io {
     Op op = Op::Read;

@@ -12,23 +12,24 @@ namespace outport::block {
 
 using loop::task_fn;
 
-QueueResize::QueueResize(Seat& seat, std::uint64_t size, Answer answer, void* data)
-    : seat_(seat), size_(size), answer_(answer), data_(data),
+QueueResize::QueueResize(Seat& seat, std::uint64_t size, bool at_least, Answer answer, void* data)
+    : seat_(seat), size_(size), at_least_(at_least), answer_(answer), data_(data),
       to_main_(task_fn<&QueueResize::to_main_, &QueueResize::on_main>),
       to_loop_(task_fn<&QueueResize::to_loop_, &QueueResize::on_loop>) {}
 
-void QueueResize::start(Seat& seat, std::uint64_t size, Answer answer, void* data) {
-    auto* self = new QueueResize(seat, size, answer, data);
+void QueueResize::start(Seat& seat, std::uint64_t size, bool at_least, Answer answer, void* data) {
+    auto* self = new QueueResize(seat, size, at_least, answer, data);
     seat.root().graph().main().post(self->to_main_);
 }
 
 void QueueResize::on_main() {
     Root& root = seat_.root();
-    root.graph().resize(root.node().name(), size_, [this](Result<> result) {
-        if (!result)
-            result_ = result.error().errno_value ? -result.error().errno_value : -EIO;
-        seat_.loop().post(to_loop_);
-    });
+    root.graph().resize(root.node().name(), size_, at_least_ ? ResizeTo::AtLeast : ResizeTo::Exactly,
+                        [this](Result<> result) {
+                            if (!result)
+                                result_ = result.error().errno_value ? -result.error().errno_value : -EIO;
+                            seat_.loop().post(to_loop_);
+                        });
 }
 
 void QueueResize::on_loop() {

@@ -14,15 +14,16 @@ class Seat;
 class QueueResize {
   public:
     using Answer = void (*)(void* data, std::int32_t result);
-    static void start(Seat& seat, std::uint64_t size, Answer answer, void* data);
+    static void start(Seat& seat, std::uint64_t size, bool at_least, Answer answer, void* data);
 
   private:
-    QueueResize(Seat& seat, std::uint64_t size, Answer answer, void* data);
+    QueueResize(Seat& seat, std::uint64_t size, bool at_least, Answer answer, void* data);
     void on_main();
     void on_loop();
 
     Seat& seat_;
     std::uint64_t size_;
+    bool at_least_;
     Answer answer_;
     void* data_;
     std::int32_t result_ = 0;

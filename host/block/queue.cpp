@@ -100,7 +100,7 @@ void Queue::dispatch(QueueRequest& request) {
     if (io.op == Op::Resize)
         return begin_resize(request);
     io.flags = abi.flags;
-    if (seat_.writethrough() && io.is(kChangingOps))
+    if (seat_.writethrough() && io.is(kStableOps))
         io.flags |= kFua;
     io.offset = abi.offset;
     io.length = abi.length;
@@ -166,7 +166,7 @@ void Queue::resumed() {
 // it.
 void Queue::begin_resize(QueueRequest& request) {
     QueueResize::start(
-        seat_, request.abi()->length,
+        seat_, request.abi()->length, request.abi()->flags & kAtLeast,
         [](void* data, std::int32_t result) {
             auto* r = static_cast<QueueRequest*>(data);
             r->queue->finish(*r, result);

@@ -27,7 +27,8 @@ void resize(block::Graph& graph, const qmp::CallPtr& call) {
     std::int64_t bytes = size && size->is_int64() ? size->get_int64() : -1;
     if (bytes < 0)
         return call->fail(Error{"Parameter 'size' expects a >0 size"});
-    graph.resize(string_of(call->arguments(), "node-name"), static_cast<std::uint64_t>(bytes), answer(call));
+    graph.resize(string_of(call->arguments(), "node-name"), static_cast<std::uint64_t>(bytes),
+                 block::ResizeTo::Exactly, answer(call));
 }
 
 void describe(block::Graph& graph, const qmp::CallPtr& call) {

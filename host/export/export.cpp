@@ -89,6 +89,7 @@ void Export::begin(block::Node& node, Exports::Done done) {
     root.user = cat("export '", id_, "'");
     root.writable = flag(options, "writable");
     root.writethrough = flag(options, "writethrough");
+    root.resizable = root.writable && (type_.table->flags & OUTPORT_EXPORT_RESIZES);
     root.loops = loops_.loops();
     owner_.services_.graph.attach(node, std::move(root),
                                   [this](Result<block::Root*> result) { attached(std::move(result)); });

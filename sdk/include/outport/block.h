@@ -15,8 +15,9 @@
  * to length, and reserved bytes that are not zero. Any offset, length and buffer alignment will do; what does
  * not fit the node is split or bounced by the host. A request succeeds whole or fails, it is never short: the
  * result is 0 or a negative errno. Requests in flight have no order among themselves; a flush covers what was
- * completed before it was submitted. What would change the node (WRITE, DISCARD, WRITE_ZEROES, RESIZE)
- * completes with -EROFS when the export is not writable.
+ * completed before it was submitted. What would change the node (WRITE, DISCARD, WRITE_ZEROES, RESIZE,
+ * ALLOCATE) completes with -EROFS when the export is not writable. RESIZE is for types with
+ * OUTPORT_EXPORT_RESIZES (export-type.h).
  *
  * The host parks requests while the graph changes, and may do so in every state: a stop that waits for
  * requests waits for that too. A plugin that is in a hurry (a hard stop) cancels its own; what was cancelled
@@ -43,12 +44,16 @@ OUTPORT_BEGIN_DECLS
 #define OUTPORT_BLOCK_RESIZE 8000u /* to `length` bytes; offset is 0 */
 #define OUTPORT_BLOCK_ALLOCATED_SIZE                                                                         \
     9000u /* bytes of storage in use, into extents[0].length; offset and length are ignored */
+#define OUTPORT_BLOCK_ALLOCATE                                                                               \
+    10000u /* storage for the range, which reads as before; a later write there does not lack space. Succeeds \
+              where the node knows no such thing */
 
 /* outport_block_request.flags */
 #define OUTPORT_BLOCK_FUA (1u << 0)       /* with writes, discard, zeroes: stable before it completes */
 #define OUTPORT_BLOCK_MAY_UNMAP (1u << 1) /* with WRITE_ZEROES: may free the storage */
 #define OUTPORT_BLOCK_NO_FALLBACK                                                                            \
     (1u << 2) /* with WRITE_ZEROES: -EOPNOTSUPP rather than writing data (a "fast zero") */
+#define OUTPORT_BLOCK_AT_LEAST (1u << 3) /* with RESIZE: nothing happens when it is larger */
 
 /* outport_extent.flags of STATUS. */
 #define OUTPORT_EXTENT_DATA (1u << 0) /* allocated; without it the range is a hole */

@@ -58,6 +58,8 @@ OUTPORT_BEGIN_DECLS
 /* outport_export_type.flags */
 #define OUTPORT_EXPORT_SERVES_KERNEL                                                                         \
     (1u << 0) /* the kernel waits for it (FUSE, VDUSE): PR_SET_IO_FLUSHER is set */
+#define OUTPORT_EXPORT_RESIZES                                                                               \
+    (1u << 1) /* a writable one asks for RESIZE: it is made only where that is permitted */
 
 /* outport_export_args.flags */
 #define OUTPORT_EXPORT_WRITABLE (1u << 0)

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mounting over a file and taking the mount down again: by the kernel's own calls where we may, else by
+// fusermount3. Thread-safe: no shared state. All of it may block: for the pool only.
+//
+// Nothing here opens, stats or otherwise asks a mount of ours: its answer would come from the loop.
+#pragma once
+
+#include "services.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace outport::fuse {
+
+enum class AllowOther : std::uint8_t { Off, On, Auto };
+
+struct MountOptions {
+    std::string path; // as the user gave it
+    AllowOther allow_other = AllowOther::Auto;
+    std::uint32_t max_read = 0; // bytes
+};
+
+// A place to mount over, looked up once and held by a descriptor.
+struct Mountpoint {
+    int fd = -1;      // O_PATH
+    std::string path; // without symbolic links
+    Mountpoint() = default;
+    Mountpoint(Mountpoint&& other) noexcept;
+    Mountpoint& operator=(Mountpoint&& other) noexcept;
+    ~Mountpoint();
+};
+
+// A mount that exists. Descriptors are the owner's to close.
+struct Mounted {
+    int device = -1;   // /dev/fuse
+    int mount_fd = -1; // of the mount itself; -1 when fusermount3 made it
+    std::uint64_t id = 0;
+    std::string path;
+    bool allow_other = false;
+};
+
+// Throws sdk::Failure: it does not exist, is no regular file, is a mount point already.
+Mountpoint find_mountpoint(const std::string& path);
+// Throws sdk::Failure when every attempt failed.
+Mounted mount_over(const Mountpoint& point, const MountOptions& options, const sdk::Log& log);
+// Lazily: open files stay. Nothing happens when it has gone already.
+void unmount(const Mounted& mounted, const sdk::Log& log);
+// The same for what another process has left.
+void unmount_stale(const std::string& path, const sdk::Log& log);
+
+// fusermount3(1), which does for ordinary users what only root may; in fusermount.cpp.
+struct HelperResult {
+    int device = -1;    // when it mounted
+    std::string reason; // what it complained of; empty when it succeeded
+};
+HelperResult fusermount(const std::string& path, const std::string& options);
+HelperResult fusermount_unmount(const std::string& path);
+
+} // namespace outport::fuse

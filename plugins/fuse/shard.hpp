@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// An export's part on one loop: its device and the operations that came by it. Made and destroyed on the main
+// loop; in between it belongs to its loop, but for the post_… members.
+#pragma once
+
+#include "device.hpp"
+
+namespace outport::fuse {
+
+class Export;
+
+class Shard final : private DeviceOwner {
+  public:
+    // `fd`: a descriptor of /dev/fuse for this loop alone, ours from here on.
+    Shard(const Services& services, Export& parent, outport_export* handle, outport_loop* loop, File& file,
+          int fd, std::uint32_t request_size) noexcept;
+    Shard(const Shard&) = delete;
+    Shard& operator=(const Shard&) = delete;
+    ~Shard();
+
+    // [main] False when there is no memory.
+    bool allocate(std::uint32_t max_transfer) noexcept { return device_.allocate(max_transfer); }
+
+    // [main] Begins to serve.
+    void post_start() noexcept { loop_.post(start_); }
+    // [main] Requests fail from now on.
+    void post_refuse() noexcept { loop_.post(refuse_); }
+    // [main] Those under way too, and no more are read; the export hears shard_closed().
+    void post_cut() noexcept { loop_.post(cut_); }
+
+  private:
+    Fault on_init(const Request& init, fuse_init_out& out) noexcept override;
+    void on_interrupt(std::uint64_t unique) noexcept override;
+    void on_end(int error, Fault fault) noexcept override;
+    void on_idle() noexcept override;
+
+    void on_start(std::int32_t);
+    void on_refuse(std::int32_t);
+    void on_cut(std::int32_t);
+    void on_initialised(std::int32_t); // [main]
+    void on_ended(std::int32_t);       // [main]
+    void on_closed(std::int32_t);      // [main]
+    void close() noexcept;
+
+    const Services& services_;
+    Export& parent_;
+    sdk::Loop loop_;
+    const int fd_;
+    Operations operations_;
+    Device device_;
+    bool idle_ = false, cutting_ = false;
+    int end_error_ = 0;
+    Fault end_fault_;
+    sdk::LoopOp<Shard, &Shard::on_start> start_{*this};
+    sdk::LoopOp<Shard, &Shard::on_refuse> refuse_{*this};
+    sdk::LoopOp<Shard, &Shard::on_cut> cut_{*this};
+    sdk::LoopOp<Shard, &Shard::on_initialised> initialised_{*this};
+    sdk::LoopOp<Shard, &Shard::on_ended> told_end_{*this};
+    sdk::LoopOp<Shard, &Shard::on_closed> closed_{*this};
+};
+
+} // namespace outport::fuse
