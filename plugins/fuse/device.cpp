@@ -22,7 +22,6 @@ bool Device::allocate(std::uint32_t max_transfer) noexcept {
         if (!slot)
             break;
         slot->transport = this;
-        slot->index = i;
         slot->data = buffers_[i].data() + kPageSize;
         slot->capacity = max_transfer;
         slot->next = std::exchange(all, slot);
@@ -158,6 +157,7 @@ void Device::init(Slot& slot) noexcept {
     slot.error = 0;
     slot.answer_in_data = false;
     slot.put(out);
+    init_ = &slot;
     answer(slot);
 }
 
@@ -202,6 +202,11 @@ void Device::on_sent(Slot& slot, std::int32_t result) noexcept {
     // ENOENT: nobody waits for it any more. The others tell of an end that the read sees as well.
     if (result < 0 && result != -ENOENT && result != -ENODEV && result != -ECONNABORTED)
         services_.log.warning("fuse: the kernel refused an answer: errno ", -result);
+    if (&slot == init_) {
+        init_ = nullptr;
+        if (result > 0)
+            owner_.on_ready();
+    }
     release(slot);
     settle();
 }

@@ -18,6 +18,8 @@ class DeviceOwner {
   public:
     // [loop] INIT: the answer, or why there is none.
     virtual Fault on_init(const Request& init, fuse_init_out& out) noexcept = 0;
+    // [loop] The kernel has the answer to INIT.
+    virtual void on_ready() noexcept = 0;
     // [loop] A program was interrupted that waits for a request which is not carried out on this loop.
     virtual void on_interrupt(std::uint64_t unique) noexcept = 0;
     // [loop] Nothing more will come: unmounted (ENODEV), or what the kernel sent makes no sense. Once.
@@ -77,6 +79,7 @@ class Device final : public Transport {
     Buffers buffers_;
     sdk::RequestPool<Slot> slots_;
 
+    Slot* init_ = nullptr;      // carries the answer to INIT
     Slot* unsent_ = nullptr;    // answers that wait for room in the ring
     std::uint32_t reading_ = 0; // slots that are with a read
     std::uint32_t found_ = 0;   // requests that the reads of this round gave

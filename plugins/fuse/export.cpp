@@ -25,7 +25,7 @@ struct Export::Mounting {
     std::size_t devices = 0;
     Mounted mounted;
     Record record;
-    std::uint32_t max_transfer = 0;
+    std::uint32_t max_transfer = 0, queues = 0;
     std::vector<int> clones;
 
     ~Mounting() {
@@ -40,6 +40,7 @@ struct Export::Mounting {
 void Export::Mounting::run(const sdk::Log& log) {
     const Mountpoint point = find_mountpoint(options.path);
     max_transfer = options.max_read = read_max_transfer();
+    queues = count_queues();
     record = Record::create(record_folder, {point.path, 0});
     mounted = mount_over(point, options, log);
     try {
@@ -79,6 +80,11 @@ AllowOther allow_other(schema::FuseExportAllowOther word) {
     return AllowOther::Auto;
 }
 
+IoUring io_uring(const std::optional<schema::FuseExportIoUring>& option) {
+    const bool* const enabled = option ? std::get_if<bool>(&option->value) : nullptr;
+    return !enabled ? IoUring::Auto : *enabled ? IoUring::On : IoUring::Off;
+}
+
 schema::BlockExportOptionsFuse read_options(const Services& services, const outport_export_args& args) {
     schema::BlockExportOptionsFuse options;
     if (!schema::read(services.values, args.options, options))
@@ -105,6 +111,7 @@ Export::Export(const Services& services, Registry& registry, const outport_expor
                const schema::BlockExportOptionsFuse& options)
     : services_(services), registry_(registry), args_(args),
       mount_options_{options.mountpoint, allow_other(options.allow_other), 0},
+      io_uring_(io_uring(options.io_uring)),
       place_(registry, options.mountpoint), file_(file_options(services, args, options.growable)) {}
 
 Export::~Export() = default;
@@ -140,6 +147,10 @@ void Export::mounted(Mounting& made, const sdk::Failure* failure) {
     record_ = std::move(made.record);
     file_.set_allow_other(mounted_.allow_other);
     session_.max_transfer = made.max_transfer;
+    // Entries come back when the connection is ended, which takes a mount made by ourselves.
+    if (io_uring_ != IoUring::Off && mounted_.connection != 0 &&
+        RingTransport::possible(services_, args_.loops[0]))
+        queues_ = made.queues;
     state_ = State::Initialising;
     try {
         make_shards(made);
@@ -165,7 +176,7 @@ void Export::make_shards(Mounting& made) {
 }
 
 Fault Export::negotiate(const Request& init, fuse_init_out& out) noexcept {
-    return fuse::negotiate(init, false, session_, out);
+    return fuse::negotiate(init, queues_ > 0, session_, out);
 }
 
 void Export::initialised() {
@@ -173,7 +184,28 @@ void Export::initialised() {
         return;
     for (std::size_t i = 1; i < shards_.size(); ++i)
         shards_[i]->post_start();
-    look_once();
+    if (io_uring_ == IoUring::On && !session_.over_io_uring)
+        return ring_refused();
+    if (session_.over_io_uring)
+        start_rings();
+    if (state_ == State::Initialising)
+        look_once();
+}
+
+void Export::start_rings() {
+    const auto step = std::uint32_t(shards_.size());
+    for (std::uint32_t i = 0; i < step; ++i)
+        if (!shards_[i]->allocate_ring(session_.max_transfer, queues_, i, step))
+            return fail_start({OUTPORT_NO_MEMORY, "No memory for the requests of a FUSE export"});
+    for (auto& shard : shards_)
+        shard->post_start_ring();
+}
+
+// The kernel goes on by the device; that is as well unless it was asked for.
+void Export::ring_refused() {
+    if (state_ == State::Initialising && io_uring_ == IoUring::On)
+        fail_start({OUTPORT_UNSUPPORTED, "FUSE over io_uring is not available here",
+                    "It needs Linux 6.14, the module parameter fuse.enable_uring, and root"});
 }
 
 // The kernel takes the size to be 0 until it has asked once: a program that maps the file without a stat
@@ -226,6 +258,8 @@ void Export::stop(std::uint32_t mode, outport_done* done) {
 
 // Takes the mount down, and with hard_ cuts what is under way.
 void Export::leave() {
+    if (hard_ && session_.over_io_uring)
+        abort();
     if (hard_)
         cut();
     else
@@ -235,6 +269,18 @@ void Export::leave() {
     job(
         "unmount", [mounted = mounted_, &log = services_.log] { unmount(mounted, log); },
         [this](const sdk::Failure* failure) { unmounted(failure); });
+}
+
+void Export::abort() {
+    if (std::exchange(aborting_, true))
+        return;
+    job(
+        "end of the connection", [connection = mounted_.connection] { abort_connection(connection); },
+        [this](const sdk::Failure* failure) {
+            if (failure)
+                services_.log.error("fuse: ", failure->message);
+            finish();
+        });
 }
 
 void Export::unmounted(const sdk::Failure* failure) {

@@ -21,6 +21,8 @@ namespace schema {
 struct BlockExportOptionsFuse;
 }
 
+enum class IoUring : std::uint8_t { Off, On, Auto };
+
 class Export {
   public:
     // Throws sdk::Failure.
@@ -35,6 +37,7 @@ class Export {
     // From the shards.
     Fault negotiate(const Request& init, fuse_init_out& out) noexcept; // [loop] of the first one
     void initialised();
+    void ring_refused();
     void shard_ended(int error, Fault fault);
     void shard_closed();
 
@@ -51,7 +54,9 @@ class Export {
     void look_once();
     void looked(const sdk::Failure* failure);
     void fail_start(const sdk::Failure& failure);
+    void start_rings();
     void leave();
+    void abort();
     void unmounted(const sdk::Failure* failure);
     void cut();
     void finish();
@@ -60,6 +65,7 @@ class Export {
     Registry& registry_;
     const outport_export_args& args_;
     MountOptions mount_options_;
+    IoUring io_uring_;
     Registry::Entry place_;
     File file_;
     Session session_;
@@ -68,8 +74,9 @@ class Export {
     Record record_;
     std::vector<std::unique_ptr<Shard>> shards_;
     std::size_t open_shards_ = 0;
-    std::uint32_t jobs_ = 0;  // under way on the pool
-    bool unmounting_ = false; // the job for that has begun
+    std::uint32_t queues_ = 0; // of FUSE over io_uring; 0 when we don't offer it
+    std::uint32_t jobs_ = 0;   // under way on the pool
+    bool unmounting_ = false, aborting_ = false; // the job for that has begun
     bool hard_ = false;       // requests need not be carried out any more
     std::unique_ptr<sdk::Failure> failure_; // why the start fails
     outport_done* starting_ = nullptr;

@@ -5,8 +5,10 @@
 #include "records.hpp"
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <linux/fs.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -105,10 +107,13 @@ bool configure(int context, int device, const MountOptions& options, bool allow_
            ::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0;
 }
 
-std::uint64_t mount_id(int mount) {
+// Of the mount itself; nothing of it needs an answer from us.
+void look_up_numbers(int mount, Mounted& mounted) {
     struct statx info{};
-    return ::statx(mount, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &info) == 0 ? info.stx_mnt_id
-                                                                                            : 0;
+    if (::statx(mount, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &info) < 0)
+        return;
+    mounted.id = info.stx_mnt_id;
+    mounted.connection = info.stx_dev_minor; // as fusectl names it
 }
 
 // By the kernel's own calls. On failure `reason` says why.
@@ -134,7 +139,7 @@ std::optional<Mounted> mount_directly(const Mountpoint& point, const MountOption
         return {};
     }
     Mounted mounted;
-    mounted.id = mount_id(mount.fd);
+    look_up_numbers(mount.fd, mounted);
     mounted.mount_fd = mount.release();
     mounted.device = device.release();
     mounted.path = point.path;
@@ -199,6 +204,34 @@ void unmount(const Mounted& mounted, const sdk::Log& log) {
     const HelperResult result = fusermount_unmount(mounted.path);
     if (!result.reason.empty())
         log.warning("fuse: failed to unmount '", mounted.path, "': ", result.reason);
+}
+
+void abort_connection(std::uint32_t connection) {
+    // fusectl, where connections can be ended, need not be mounted anywhere, so it is mounted for this alone.
+    Descriptor context(::fsopen("fusectl", FSOPEN_CLOEXEC));
+    if (context.fd < 0 || ::fsconfig(context.fd, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
+        throw sdk::Failure{OUTPORT_FAILED, cat("Failed to open fusectl: ", std::strerror(errno))};
+    Descriptor control(::fsmount(context.fd, FSMOUNT_CLOEXEC, 0));
+    Descriptor file(control.fd < 0
+                        ? -1
+                        : ::openat(control.fd, cat(connection, "/abort").c_str(), O_WRONLY | O_CLOEXEC));
+    if (file.fd < 0 && errno == ENOENT)
+        return; // it has ended
+    if (file.fd < 0 || ::write(file.fd, "1", 1) < 0)
+        throw sdk::Failure{OUTPORT_FAILED,
+                           cat("Failed to end FUSE connection ", connection, ": ", std::strerror(errno))};
+}
+
+// "0-7" or "0,2-3"
+std::uint32_t count_queues() {
+    std::ifstream file("/sys/devices/system/cpu/possible");
+    std::string list;
+    file >> list;
+    const std::size_t last = list.find_last_of(",-");
+    std::uint32_t number = 0;
+    const char* const begin = list.data() + (last == std::string::npos ? 0 : last + 1);
+    const char* const end = list.data() + list.size();
+    return std::from_chars(begin, end, number).ec == std::errc() ? number + 1 : 0;
 }
 
 void unmount_stale(const std::string& path, const sdk::Log& log) {

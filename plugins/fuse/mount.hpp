@@ -37,6 +37,7 @@ struct Mounted {
     int device = -1;   // /dev/fuse
     int mount_fd = -1; // of the mount itself; -1 when fusermount3 made it
     std::uint64_t id = 0;
+    std::uint32_t connection = 0; // the kernel's number for it; 0 when it is not known
     std::string path;
     bool allow_other = false;
 };
@@ -47,8 +48,14 @@ Mountpoint find_mountpoint(const std::string& path);
 Mounted mount_over(const Mountpoint& point, const MountOptions& options, const sdk::Log& log);
 // Lazily: open files stay. Nothing happens when it has gone already.
 void unmount(const Mounted& mounted, const sdk::Log& log);
-// The same for what another process has left.
+// unmount() for what another process has left.
 void unmount_stale(const std::string& path, const sdk::Log& log);
+
+// Ends the connection at once: what waits in the kernel fails, and what comes later too. Only for what was
+// mounted without fusermount3.
+void abort_connection(std::uint32_t connection);
+// How many queues FUSE over io_uring has: one for each processor that there could be.
+std::uint32_t count_queues();
 
 // fusermount3(1), which does for ordinary users what only root may; in fusermount.cpp.
 struct HelperResult {

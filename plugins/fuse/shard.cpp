@@ -12,7 +12,8 @@ Shard::Shard(const Services& services, Export& parent, outport_export* handle, o
              int fd, std::uint32_t request_size) noexcept
     : services_(services), parent_(parent), loop_(services.loop, loop), fd_(fd),
       operations_(services, handle, loop, file),
-      device_(services, loop, operations_, *this, fd, request_size) {}
+      device_(services, loop, operations_, *this, fd, request_size),
+      ring_(services, loop, operations_, *this, fd, request_size) {}
 
 Shard::~Shard() {
     ::close(fd_);
@@ -25,6 +26,11 @@ void Shard::on_start(std::int32_t) {
     device_.start();
 }
 
+void Shard::on_start_ring(std::int32_t) {
+    if (!cutting_ && !end_told_)
+        ring_.start();
+}
+
 void Shard::on_refuse(std::int32_t) {
     operations_.refuse();
 }
@@ -32,36 +38,55 @@ void Shard::on_refuse(std::int32_t) {
 void Shard::on_cut(std::int32_t) {
     cutting_ = true;
     operations_.cut();
-    if (idle_)
-        close();
-    else
+    if (!device_idle_)
         device_.stop();
+    else
+        close_when_idle();
 }
 
 // --- From the device.
 
 Fault Shard::on_init(const Request& init, fuse_init_out& out) noexcept {
-    const Fault fault = parent_.negotiate(init, out);
-    if (fault.empty())
-        services_.main.post(initialised_); // whatever the kernel asks next, it asks after the answer
-    return fault;
+    return parent_.negotiate(init, out);
+}
+
+void Shard::on_ready() noexcept {
+    services_.main.post(initialised_);
 }
 
 void Shard::on_interrupt(std::uint64_t) noexcept {} // it completes some time, or not
 
 void Shard::on_end(int error, Fault fault) noexcept {
+    if (std::exchange(end_told_, true))
+        return;
     end_error_ = error;
     end_fault_ = fault;
     services_.main.post(told_end_);
 }
 
 void Shard::on_idle() noexcept {
-    idle_ = true;
-    if (cutting_)
-        close();
+    device_idle_ = true;
+    close_when_idle();
 }
 
-void Shard::close() noexcept {
+// The kernel has turned io_uring off for this connection.
+void Shard::on_ring_refused(int error) noexcept {
+    services_.log.debug("fuse: the kernel refused entries of FUSE over io_uring: errno ", error);
+    if (!told_refused_.running())
+        services_.main.post(told_refused_);
+}
+
+void Shard::on_ring_fault(Fault fault) noexcept {
+    on_end(EPROTO, fault);
+}
+
+void Shard::on_ring_idle() noexcept {
+    close_when_idle();
+}
+
+void Shard::close_when_idle() noexcept {
+    if (!cutting_ || !device_idle_ || !ring_.idle() || std::exchange(closed_told_, true))
+        return;
     operations_.close();
     services_.main.post(closed_); // behind what was posted before; then this may end at any moment
 }
@@ -70,6 +95,10 @@ void Shard::close() noexcept {
 
 void Shard::on_initialised(std::int32_t) {
     parent_.initialised();
+}
+
+void Shard::on_refused(std::int32_t) {
+    parent_.ring_refused();
 }
 
 void Shard::on_ended(std::int32_t) {

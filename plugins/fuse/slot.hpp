@@ -40,7 +40,7 @@ struct Slot : sdk::BlockRequest<Slot> {
     Slot* next = nullptr;       // in a list of its
     std::byte* data = nullptr;  // page-aligned: a WRITE's bytes, a READ's
     std::uint32_t capacity = 0; // of `data`
-    std::uint32_t index = 0;
+    std::uint32_t index = 0, command = 0; // of FUSE over io_uring
     iovec pieces[2]{};
     Request request;
     sdk::RingOp<Slot, &Slot::on_arrival> arrival{*this};
