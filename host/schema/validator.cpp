@@ -205,19 +205,27 @@ void Visit::enumeration(const Type& type, const bj::value& in, bj::value& out, c
     out = *s;
 }
 
-// Which alternative it is shows in the kind of value, before anything else is looked at.
+// Which alternative it is shows in the kind of value, before anything else is looked at. On a command line all
+// are strings; there a word like "on" is a boolean, unless any string would do.
 void Visit::alternate(const Type& type, const bj::value& in, bj::value& out, const Path& at,
                       std::string_view owner) {
+    auto has = [&](Kind kind) {
+        return std::ranges::any_of(type.members, [&](const Member& m) { return m.type->kind == kind; });
+    };
+    bool ignored;
+    const bool says_bool = mode_ == InputMode::Keyval && in.is_string() && has(Kind::Bool) &&
+                           !has(Kind::Str) && parse_bool(view(in.get_string()), ignored);
     auto fits = [&](Kind kind) {
         switch (kind) {
         case Kind::Str:
-        case Kind::Enum:
             return in.is_string();
+        case Kind::Enum:
+            return in.is_string() && !says_bool;
         case Kind::Int:
         case Kind::Number:
             return in.is_number();
         case Kind::Bool:
-            return in.is_bool();
+            return in.is_bool() || says_bool;
         case Kind::Null:
             return in.is_null();
         case Kind::Object:

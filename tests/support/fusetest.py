@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The base of the tests of FUSE exports. Each runs by both transports: a class that derives from FuseTest and names
+itself Device…, and one that derives from it with Ring in front (see both_transports).
+"""
+import fcntl
+import os
+import pathlib
+
+from .case import OutportTest
+
+PARAMETER = pathlib.Path("/sys/module/fuse/parameters/enable_uring")
+
+
+def mounts():
+    """{path: (id, type, source)} of what is on top."""
+    found = {}
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        left, right = line.split(" - ", 1)
+        fields, (kind, source) = left.split(), right.split()[:2]
+        found[fields[4]] = (int(fields[0]), kind, source)
+    return found
+
+
+class FuseTest(OutportTest):
+    ring = False
+
+    def setUp(self):
+        super().setUp()
+        self.require(os.access("/dev/fuse", os.R_OK | os.W_OK), "no /dev/fuse")
+        self.require(os.geteuid() == 0, "only root mounts without a helper")
+        if self.ring:
+            self.turn_on_io_uring()
+
+    def turn_on_io_uring(self):
+        """Until the end of the test; others that want it wait meanwhile."""
+        self.require(PARAMETER.exists(), "this kernel has no FUSE over io_uring")
+        holder = os.open(PARAMETER, os.O_RDWR | os.O_CLOEXEC)
+        self.addCleanup(os.close, holder)
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        before = PARAMETER.read_text()
+        self.addCleanup(PARAMETER.write_text, before)
+        PARAMETER.write_text("Y\n")
+
+    def mountpoint(self, name="mnt"):
+        path = self.tmp / name
+        path.touch()
+        return path
+
+    def export_args(self, path, node="n0", **options):
+        options = {"id": "e0", "writable": "on", "io-uring": "on" if self.ring else "off"} | {
+            k.replace("_", "-"): v for k, v in options.items()}
+        words = ",".join(f"{k}={v}" for k, v in options.items())
+        return ["--export", f"fuse,node-name={node},mountpoint={path},{words}"]
+
+    def serve(self, image, *args, path=None, driver="file", **options):
+        """A daemon that shows `image`; its mount is self.file."""
+        self.file = path or self.mountpoint()
+        self.running = self.daemon("--blockdev", f"{driver},node-name=n0,filename={image},discard=unmap", *args,
+                                   *self.export_args(self.file, **options))
+        return self.running
+
+    def open(self, flags=os.O_RDWR, path=None):
+        fd = os.open(path or self.file, flags | os.O_CLOEXEC)
+        self.addCleanup(self.close, fd)
+        return fd
+
+    @staticmethod
+    def close(fd):
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+
+    def tearDown(self):
+        # What a failed test has left would hang whoever looks into its folder.
+        for path in mounts():
+            if path.startswith(str(self.tmp)):
+                os.system(f"umount -l '{path}'")
+        super().tearDown()
+
+
+def both_transports(namespace):
+    """For each class Xyz(FuseTest) of the module also a class RingXyz, whose exports use io_uring."""
+    for name, item in list(namespace.items()):
+        if isinstance(item, type) and issubclass(item, FuseTest) and item is not FuseTest and not item.ring:
+            namespace["Ring" + name] = type("Ring" + name, (item,), {"ring": True, "__module__": item.__module__})
