@@ -47,6 +47,9 @@ class Driver {
     // Whether WRITE_ZEROES may complete with -EOPNOTSUPP and is then done by writing.
     virtual bool wants_zero_writer() const noexcept { return false; }
 
+    // Where the node's data begins in its child.
+    virtual std::uint64_t child_offset() const noexcept { return 0; }
+
     // ---- [main]; a Done may be called at once
     // What this node keeps for one loop.
     virtual std::unique_ptr<NodeContext> make_context(Node& node, loop::Loop& loop);

@@ -54,8 +54,8 @@ class Graph {
     void add(boost::json::object options, Done done);
     // blockdev-del. `done` comes when the image is closed and the name is free.
     void del(std::string name, Done done);
-    // block_resize.
-    void resize(std::string name, std::uint64_t size, ResizeTo to, Done done);
+    // block_resize; `by` is the export that asks, if it is one.
+    void resize(std::string name, std::uint64_t size, ResizeTo to, const Root* by, Done done);
     // Puts the filter `filter`, whose child is `node`, between `node` and all its other users; or takes it
     // out again.
     void insert_filter(std::string node, std::string filter, Done done);
@@ -69,6 +69,9 @@ class Graph {
     void attach(Node& node, RootOptions options, Attached done);
     // Gives them back. No queue may be open. The root ends before `done` is called.
     void detach(Root& root, Done done);
+
+    // Of the exports that keep what they read, the first behind `after` (null: of all) that `concerned` says yes to.
+    Root* next_keeper(const Root* after, const std::function<bool(const Root&)>& concerned) const;
 
     Node* find(std::string_view name) const noexcept; // null: no such node
     // At the end of the process: closes all nodes, when no root is left and nothing is pending.

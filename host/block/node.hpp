@@ -8,6 +8,7 @@
 #include "host/block/permissions.hpp"
 #include "host/loop/blocking-pool.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -62,6 +63,9 @@ class Node {
     bool has_root() const noexcept;                          // an export sits right on it
     bool exported() const noexcept;                          // an export sits on it or on a user of it
 
+    // How many exports keep what they read of it; of a node without children only. Counted by the main loop.
+    std::atomic<std::uint32_t>& keepers() noexcept { return keepers_; } // [any]
+
     // What all users together need, and what all of them let others do.
     Perm needed() const noexcept;
     Perm shared() const noexcept;
@@ -83,6 +87,7 @@ class Node {
     std::unique_ptr<Driver> driver_;
     std::vector<std::unique_ptr<Edge>> children_;
     std::vector<Edge*> parents_;
+    std::atomic<std::uint32_t> keepers_{0};
     std::uint64_t size_ = 0;
     Limits limits_;
     loop::BlockingOwner owner_;

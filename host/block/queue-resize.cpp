@@ -24,7 +24,7 @@ void QueueResize::start(Seat& seat, std::uint64_t size, bool at_least, Answer an
 
 void QueueResize::on_main() {
     Root& root = seat_.root();
-    root.graph().resize(root.node().name(), size_, at_least_ ? ResizeTo::AtLeast : ResizeTo::Exactly,
+    root.graph().resize(root.node().name(), size_, at_least_ ? ResizeTo::AtLeast : ResizeTo::Exactly, &root,
                         [this](Result<> result) {
                             if (!result)
                                 result_ = result.error().errno_value ? -result.error().errno_value : -EIO;

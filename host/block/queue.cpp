@@ -4,6 +4,7 @@
 #include "host/block/border.hpp"
 #include "host/block/large-turn.hpp"
 #include "host/block/queue-resize.hpp"
+#include "host/block/root.hpp"
 #include "host/block/seat.hpp"
 #include "host/loop/loop.hpp"
 
@@ -24,10 +25,14 @@ Queue::Queue(Seat& seat, const outport_block_notices* notices, void* data)
     if (notices)
         std::memcpy(&notices_, notices, std::min<std::size_t>(notices->struct_size, sizeof notices_));
     seat_.opened(*this);
+    if (notices_.range_changed)
+        seat_.root().set_keeper(this);
 }
 
 Queue::~Queue() {
     assert(in_flight_ == 0);
+    if (seat_.root().keeper() == this)
+        seat_.root().set_keeper(nullptr);
     seat_.closed(*this);
 }
 
@@ -110,14 +115,26 @@ void Queue::dispatch(QueueRequest& request) {
     io.extent_count = abi.extent_count;
     io.done = [](Io& done, std::int32_t result) {
         auto* r = owner_of(&done, &QueueRequest::io);
-        Seat& seat = r->queue->seat_;
         if (result == 0 && r->abi()->op == OUTPORT_BLOCK_STATUS)
             r->abi()->extent_count = done.extent_count;
-        seat.completed(); // first: with the last request back, the main loop may end the seat at any time
-        r->queue->finish(*r, result);
+        r->queue->done_below(*r, result);
     };
     seat_.started();
     begin(top, io);
+}
+
+void Queue::done_below(QueueRequest& request, std::int32_t result) {
+    const bool kept = request.io.is(kStableOps) && seat_.kept_by_others(); // whether it succeeded or not
+    seat_.completed(); // first: with the last request back, the main loop may end the seat at any time
+    if (!kept)
+        return finish(request, result);
+    request.io.cancel = nullptr;
+    request.result = result;
+    request.notice.start(seat_.root(), seat_.loop(), request.abi()->offset, request.abi()->length,
+                         [](RangeNotice& notice) {
+                             auto* r = owner_of(&notice, &QueueRequest::notice);
+                             r->queue->finish(*r, r->result);
+                         });
 }
 
 void Queue::fail_soon(QueueRequest& request, std::int32_t result) {

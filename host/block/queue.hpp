@@ -8,6 +8,7 @@
 
 #include "host/base/intrusive-list.hpp"
 #include "host/block/io.hpp"
+#include "host/block/range-notice.hpp"
 #include "host/loop/completion.hpp"
 
 #include <outport/block.h>
@@ -24,6 +25,8 @@ struct QueueRequest {
     Io io;
     Queue* queue = nullptr;
     bool waiting = false; // in Queue::waiting_
+    RangeNotice notice;   // of a range that it has changed
+    std::int32_t result = 0;
 
     outport_block_request* abi() noexcept;
     static QueueRequest* of(outport_block_request* request) noexcept;
@@ -54,6 +57,9 @@ class Queue {
     void cancel(outport_block_request* request);
     std::uint32_t in_flight() const noexcept { return in_flight_; }
 
+    // Of one that asked for it.
+    void tell_range_changed(outport_range_change& change) noexcept { notices_.range_changed(data_, &change); }
+
     // The C handle is a Queue, seen from outside.
     outport_block_queue* handle() noexcept { return reinterpret_cast<outport_block_queue*>(this); }
     static Queue* from(outport_block_queue* handle) noexcept { return reinterpret_cast<Queue*>(handle); }
@@ -69,6 +75,7 @@ class Queue {
     void begin_resize(QueueRequest& request);
     void fail_soon(QueueRequest& request, std::int32_t result);
     void finish(QueueRequest& request, std::int32_t result);
+    void done_below(QueueRequest& request, std::int32_t result);
     void serve();
     void finish_failed();
     void resumed();

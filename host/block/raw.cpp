@@ -33,6 +33,8 @@ class Raw final : public Driver {
 
     void open(Node& node, Done done) override { done(check(node.child()->size())); }
 
+    std::uint64_t child_offset() const noexcept override { return options_.offset; }
+
     void start(const Stage& stage, Io& io) override {
         io.offset += options_.offset;
         begin(*stage.child, io);

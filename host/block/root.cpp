@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace outport::block {
 
@@ -21,6 +22,11 @@ Root::Root(Graph& graph, Node& node, RootOptions options) : graph_(graph), optio
 }
 
 Root::~Root() = default;
+
+void Root::let_go() noexcept {
+    if (--notices_ == 0 && unheld_)
+        std::exchange(unheld_, nullptr)();
+}
 
 void Root::make_seats() {
     for (loop::Loop* loop : options_.loops)

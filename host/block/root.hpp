@@ -8,6 +8,7 @@
 #include "host/block/permissions.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,12 +24,14 @@ namespace outport::block {
 
 class Seat;
 class Graph;
+class Queue;
 
 struct RootOptions {
     std::string user; // for logs: "export 'e0'"
     bool writable = false;
     bool writethrough = false;      // a write completes only when it is stable
     bool resizable = false;         // takes the permission to resize, as FUSE does
+    bool keeps = false; // its clients keep what they read, so it is told of what others change
     std::vector<loop::Loop*> loops; // those on which queues will be opened; each outlives the root
 };
 
@@ -49,6 +52,13 @@ class Root {
     // Queues that are open now on all loops; exact only when no loop is just opening or closing one. [any]
     std::size_t open_queues() const noexcept;
 
+    // Notices that are on their way to it; the graph keeps it until they are back.
+    void hold_on() noexcept { ++notices_; }
+    void let_go() noexcept;
+    // [first loop] The queue that is told; null when there is none.
+    Queue* keeper() const noexcept { return keeper_; }
+    void set_keeper(Queue* queue) noexcept { keeper_ = queue; }
+
   private:
     friend class Graph;
     friend class Quiesce;
@@ -60,6 +70,9 @@ class Root {
     RootOptions options_;
     Edge edge_; // its child is the node; the parent is this root
     std::vector<std::unique_ptr<Seat>> seats_;
+    Queue* keeper_ = nullptr;
+    std::uint32_t notices_ = 0;
+    std::move_only_function<void()> unheld_; // a detach that waits for them
 
     struct Info {
         std::uint64_t size = 0;

@@ -57,8 +57,12 @@ void cancel(outport_block_queue* queue, outport_block_request* request) noexcept
     Queue::from(queue)->cancel(request);
 }
 
+void range_done(outport_block_queue*, outport_range_change* change) noexcept {
+    RangeNotice::answered(change);
+}
+
 constexpr outport_block_api kApi{
-    sizeof(outport_block_api), 0, get_info, queue_open, queue_close, submit, cancel};
+    sizeof(outport_block_api), 0, get_info, queue_open, queue_close, submit, cancel, range_done};
 
 } // namespace
 

@@ -17,7 +17,7 @@ using loop::task_fn;
 
 Seat::Seat(Root& root, loop::Loop& loop, std::shared_ptr<const View> view)
     : root_(root), loop_(loop), writable_(root.options().writable),
-      writethrough_(root.options().writethrough), view_(std::move(view)) {
+      writethrough_(root.options().writethrough), keeps_(root.options().keeps), view_(std::move(view)) {
     park_post_.fn = task_fn<&Seat::park_post_, &Seat::park>;
     resume_post_.fn = task_fn<&Seat::resume_post_, &Seat::resume>;
     drained_post_.fn = [](loop::Posted* p) {

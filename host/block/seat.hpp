@@ -31,6 +31,10 @@ class Seat {
     Root& root() const noexcept { return root_; }       // [any]
     loop::Loop& loop() const noexcept { return loop_; } // [any]
     const Stage& top() const noexcept { return view_->top(); }
+    // Whether others than this root's own clients keep what they read of the node.
+    bool kept_by_others() const noexcept {
+        return top().keepers->load(std::memory_order_acquire) > (keeps_ ? 1u : 0u);
+    }
     bool parked() const noexcept { return parked_; }
     bool writable() const noexcept { return writable_; }                                       // [any]
     bool writethrough() const noexcept { return writethrough_; }                               // [any]
@@ -52,7 +56,7 @@ class Seat {
 
     Root& root_;
     loop::Loop& loop_;
-    bool writable_, writethrough_;
+    bool writable_, writethrough_, keeps_;
     std::shared_ptr<const View> view_;
     ListHook queues_;
     std::uint32_t in_flight_ = 0; // below this seat

@@ -63,6 +63,7 @@ const Stage* add_stages(View& view, Node& node, loop::Loop& loop) {
     stage.detect_zeroes = node.options().detect_zeroes;
     if (Node* child = node.child())
         stage.child = add_stages(view, *child, loop);
+    stage.keepers = stage.child ? stage.child->keepers : &node.keepers();
     return &stage;
 }
 

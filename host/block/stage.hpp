@@ -8,6 +8,7 @@
 #include "host/block/limits.hpp"
 #include "host/block/options.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -26,6 +27,7 @@ struct Stage {
     RangeLock* ranges = nullptr;  // for nodes that need read-modify-write
     Limits limits;
     std::uint64_t size = 0;
+    const std::atomic<std::uint32_t>* keepers = nullptr; // of the lowest node: exports told of every change
     std::uint32_t prepared_ops = 0; // operations that prepare() has to look at before the driver does
     bool unmap = false;
     DetectZeroes detect_zeroes = DetectZeroes::Off;

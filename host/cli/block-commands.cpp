@@ -28,7 +28,7 @@ void resize(block::Graph& graph, const qmp::CallPtr& call) {
     if (bytes < 0)
         return call->fail(Error{"Parameter 'size' expects a >0 size"});
     graph.resize(string_of(call->arguments(), "node-name"), static_cast<std::uint64_t>(bytes),
-                 block::ResizeTo::Exactly, answer(call));
+                 block::ResizeTo::Exactly, nullptr, answer(call));
 }
 
 void describe(block::Graph& graph, const qmp::CallPtr& call) {

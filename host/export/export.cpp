@@ -90,6 +90,7 @@ void Export::begin(block::Node& node, Exports::Done done) {
     root.writable = flag(options, "writable");
     root.writethrough = flag(options, "writethrough");
     root.resizable = root.writable && (type_.table->flags & OUTPORT_EXPORT_RESIZES);
+    root.keeps = type_.table->flags & OUTPORT_EXPORT_KEEPS;
     root.loops = loops_.loops();
     owner_.services_.graph.attach(node, std::move(root),
                                   [this](Result<block::Root*> result) { attached(std::move(result)); });

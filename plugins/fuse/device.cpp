@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <poll.h>
 
 namespace outport::fuse {
 
@@ -16,25 +15,23 @@ bool Device::allocate(std::uint32_t max_transfer) noexcept {
     // The head stands at the end of the page in front of the data, so that a WRITE's bytes begin on a page.
     if (!buffers_.allocate(kSlots, kPageSize + max_transfer))
         return false;
-    Slot* all = nullptr;
     for (std::uint32_t i = 0; i < kSlots; ++i) {
-        Slot* const slot = slots_.take();
+        Slot* const slot = all_[i] = slots_.take(); // all are made at once
         if (!slot)
-            break;
+            return false;
         slot->transport = this;
         slot->data = buffers_[i].data() + kPageSize;
         slot->capacity = max_transfer;
-        slot->next = std::exchange(all, slot);
     }
-    const bool complete = slots_.in_use() == kSlots;
-    while (all)
-        slots_.give_back(std::exchange(all, all->next));
-    return complete;
+    for (Slot* slot : all_)
+        slots_.give_back(slot);
+    return true;
 }
 
 void Device::stop() noexcept {
     stopping_ = true;
-    ring_.cancel(poll_); // the read behind it goes with it
+    for (Slot* slot : all_)
+        ring_.cancel(slot->arrival); // those that are with a read
     settle();
 }
 
@@ -50,14 +47,21 @@ void Device::on_turn(std::int32_t) {
     settle();
 }
 
+// The descriptor is O_NONBLOCK, so the ring waits for it and never blocks, also when another loop's descriptor
+// was faster.
 void Device::read() noexcept {
-    if (reading_ > 0 || poll_.running() || stopping_ || ended_)
+    if (stopping_ || ended_)
         return;
-    const std::uint32_t about = slots_.in_use();
-    const bool again = std::exchange(found_, 0) > 0 && about > 1;
-    if (!again)
-        return void(read_waiting());
-    for (std::uint32_t tries = std::min(about, kMostTries); tries > 0 && read_now(); --tries) {
+    const std::uint32_t wanted = std::clamp(slots_.in_use() - reading_, 1u, kMostReads);
+    while (reading_ < wanted) {
+        if (slots_.in_use() == kSlots) {
+            full_ = true;
+            return;
+        }
+        io_uring_sqe* const sqe = ring_.reserve();
+        if (!sqe)
+            return wait_for_room();
+        ring_.commit(prepare_read(*sqe)->arrival);
     }
 }
 
@@ -72,52 +76,17 @@ Slot* Device::prepare_read(io_uring_sqe& sqe) noexcept {
     return slot;
 }
 
-bool Device::read_now() noexcept {
-    if (slots_.in_use() == kSlots) {
-        full_ = true;
-        return false;
-    }
-    io_uring_sqe* const sqe = ring_.reserve();
-    if (!sqe) {
-        wait_for_room();
-        return false;
-    }
-    ring_.commit(prepare_read(*sqe)->arrival);
-    return true;
-}
-
-bool Device::read_waiting() noexcept {
-    if (slots_.in_use() == kSlots) {
-        full_ = true;
-        return false;
-    }
-    io_uring_sqe* sqe[2];
-    if (!ring_.reserve(sqe)) {
-        wait_for_room();
-        return false;
-    }
-    sqe[0]->opcode = IORING_OP_POLL_ADD;
-    sqe[0]->fd = fd_;
-    sqe[0]->poll32_events = POLLIN;
-    sqe[0]->flags = IOSQE_IO_LINK;
-    sdk::RingOpBase* const ops[] = {&poll_, &prepare_read(*sqe[1])->arrival};
-    ring_.commit(ops);
-    return true;
-}
-
 void Device::on_arrival(Slot& slot, std::int32_t result) noexcept {
     --reading_;
     if (result > 0 && !ended_) {
-        ++found_;
         received(slot, std::size_t(result));
     } else {
         release(slot);
-        // EAGAIN: nothing was there; ENOENT: what was there has been interrupted; ECANCELED: we stop.
+        // EAGAIN: another was faster; ENOENT: what was there has been interrupted; ECANCELED: we stop.
         if (result != -EAGAIN && result != -EINTR && result != -ENOENT && result != -ECANCELED)
             end(result == 0 ? EIO : -result, {});
     }
-    if (reading_ == 0)
-        read_soon();
+    read_soon();
     settle();
 }
 
@@ -240,7 +209,7 @@ void Device::end(int error, Fault fault) noexcept {
 }
 
 void Device::settle() noexcept {
-    if (!(stopping_ || ended_) || slots_.in_use() > 0 || poll_.running() || room_.running() ||
+    if (!(stopping_ || ended_) || slots_.in_use() > 0 || room_.running() ||
         turn_.running() || std::exchange(idle_told_, true))
         return;
     owner_.on_idle();

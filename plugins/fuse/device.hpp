@@ -2,14 +2,15 @@
 // The classic transport: one descriptor of /dev/fuse on one loop. Not thread-safe: belongs to its loop.
 //
 // A turn of the loop: what was read is carried out, what is done is answered, and the next read is asked for
-// behind all that, so that one system call carries everything. While only one request is about, the next read
-// waits for the device (a poll, linked to the read). As soon as there are several, reads are tried without
-// waiting, as many as there are requests, until a round finds nothing.
+// behind all that, so that one system call carries everything. So many reads wait for the device as there are
+// requests about: one while it is quiet, several under load.
 #pragma once
 
 #include "buffers.hpp"
 #include "operations.hpp"
 #include "session.hpp"
+
+#include <array>
 
 namespace outport::fuse {
 
@@ -48,18 +49,15 @@ class Device final : public Transport {
     void answer(Slot& slot) noexcept override;
 
   private:
-    static constexpr std::uint32_t kMostTries = 16;
+    static constexpr std::uint32_t kMostReads = 16;
 
     void on_arrival(Slot& slot, std::int32_t result) noexcept override;
     void on_sent(Slot& slot, std::int32_t result) noexcept override;
-    void on_poll(std::int32_t, std::uint32_t) { settle(); }
     void on_room(std::int32_t, std::uint32_t);
     void on_turn(std::int32_t);
 
     void read_soon() noexcept;
     void read() noexcept;
-    bool read_waiting() noexcept;
-    bool read_now() noexcept;
     Slot* prepare_read(io_uring_sqe& sqe) noexcept;
     void received(Slot& slot, std::size_t size) noexcept;
     void init(Slot& slot) noexcept;
@@ -78,14 +76,13 @@ class Device final : public Transport {
     const int fd_;
     Buffers buffers_;
     sdk::RequestPool<Slot> slots_;
+    std::array<Slot*, kSlots> all_{};
 
     Slot* init_ = nullptr;      // carries the answer to INIT
     Slot* unsent_ = nullptr;    // answers that wait for room in the ring
     std::uint32_t reading_ = 0; // slots that are with a read
-    std::uint32_t found_ = 0;   // requests that the reads of this round gave
     bool full_ = false;         // no slot was free for a read
     bool stopping_ = false, ended_ = false, idle_told_ = false;
-    sdk::RingOp<Device, &Device::on_poll> poll_{*this};
     sdk::RingOp<Device, &Device::on_room> room_{*this};
     sdk::LoopOp<Device, &Device::on_turn> turn_{*this};
 };

@@ -168,8 +168,8 @@ void Export::make_shards(Mounting& made) {
     shards_.reserve(args_.loop_count);
     for (std::uint64_t i = 0; i < args_.loop_count; ++i) {
         const int fd = std::exchange(made.clones[i], -1); // the shard's from here on
-        shards_.push_back(std::make_unique<Shard>(services_, *this, args_.handle, args_.loops[i], file_, fd,
-                                                  request_size));
+        shards_.push_back(std::make_unique<Shard>(services_, *this, args_.handle, args_.loops[i], file_,
+                                                  i == 0, fd, request_size));
         if (!shards_.back()->allocate(session_.max_transfer))
             throw std::bad_alloc();
     }

@@ -19,8 +19,8 @@ Operations::Operations(const Services& services, outport_export* handle, outport
                        File& file) noexcept
     : services_(services), handle_(handle), loop_(loop), file_(file) {}
 
-std::int32_t Operations::open() noexcept {
-    return queue_.open(services_.block, handle_, loop_);
+std::int32_t Operations::open(const outport_block_notices* notices, void* data) noexcept {
+    return queue_.open(services_.block, handle_, loop_, notices, data);
 }
 
 std::uint64_t Operations::size() const noexcept {

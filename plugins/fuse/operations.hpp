@@ -18,7 +18,7 @@ class Operations {
     Operations& operator=(const Operations&) = delete;
 
     // [loop] Before the first request, after the last one.
-    std::int32_t open() noexcept;
+    std::int32_t open(const outport_block_notices* notices = nullptr, void* data = nullptr) noexcept;
     void close() noexcept { queue_.close(); }
 
     // [loop] Carries out slot.request and then calls slot.transport->answer(slot), maybe before it returns.
@@ -31,6 +31,7 @@ class Operations {
     // [loop] The program that waits for `unique` was killed or interrupted. False: it is not here.
     bool interrupt(std::uint64_t unique) noexcept;
     bool idle() const noexcept { return first_ == nullptr; }
+    sdk::BlockQueue& queue() noexcept { return queue_; }
 
   private:
     using Step = void (Operations::*)(Slot&, std::int32_t);

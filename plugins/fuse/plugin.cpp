@@ -56,7 +56,7 @@ void destroy(void* state) noexcept {
 
 constexpr outport_export_type kExportType = {
     .struct_size = sizeof(outport_export_type),
-    .flags = OUTPORT_EXPORT_SERVES_KERNEL | OUTPORT_EXPORT_RESIZES,
+    .flags = OUTPORT_EXPORT_SERVES_KERNEL | OUTPORT_EXPORT_RESIZES | OUTPORT_EXPORT_KEEPS,
     .modes = OUTPORT_KNOWS_SAFE | OUTPORT_KNOWS_HIDE | OUTPORT_KNOWS_SOFT | OUTPORT_KNOWS_HARD,
     .reserved = 0,
     .name = "fuse",

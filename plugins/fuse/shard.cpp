@@ -9,18 +9,22 @@
 namespace outport::fuse {
 
 Shard::Shard(const Services& services, Export& parent, outport_export* handle, outport_loop* loop, File& file,
-             int fd, std::uint32_t request_size) noexcept
-    : services_(services), parent_(parent), loop_(services.loop, loop), fd_(fd),
+             bool first, int fd, std::uint32_t request_size) noexcept
+    : services_(services), parent_(parent), loop_(services.loop, loop), first_(first), fd_(fd),
       operations_(services, handle, loop, file),
       device_(services, loop, operations_, *this, fd, request_size),
-      ring_(services, loop, operations_, *this, fd, request_size) {}
+      ring_(services, loop, operations_, *this, fd, request_size),
+      invalidator_(services, loop, operations_.queue(), *this, fd) {}
 
 Shard::~Shard() {
     ::close(fd_);
 }
 
 void Shard::on_start(std::int32_t) {
-    const std::int32_t status = operations_.open();
+    outport_block_notices notices{};
+    notices.struct_size = sizeof notices;
+    notices.range_changed = &on_range_changed;
+    const std::int32_t status = operations_.open(first_ ? &notices : nullptr, this);
     if (status != OUTPORT_OK)
         return on_end(ENOMEM, {});
     device_.start();
@@ -38,10 +42,18 @@ void Shard::on_refuse(std::int32_t) {
 void Shard::on_cut(std::int32_t) {
     cutting_ = true;
     operations_.cut();
+    invalidator_.cut(); // on_invalidator_idle follows, maybe inside
+}
+
+// Until then requests are read and refused: an invalidation may wait for one of them.
+void Shard::on_invalidator_idle() noexcept {
     if (!device_idle_)
         device_.stop();
-    else
-        close_when_idle();
+    close_when_idle();
+}
+
+void Shard::on_range_changed(void* data, outport_range_change* change) noexcept {
+    static_cast<Shard*>(data)->invalidator_.add(*change);
 }
 
 // --- From the device.
@@ -85,7 +97,8 @@ void Shard::on_ring_idle() noexcept {
 }
 
 void Shard::close_when_idle() noexcept {
-    if (!cutting_ || !device_idle_ || !ring_.idle() || std::exchange(closed_told_, true))
+    if (!cutting_ || !device_idle_ || !ring_.idle() ||
+        !invalidator_.idle() || std::exchange(closed_told_, true))
         return;
     operations_.close();
     services_.main.post(closed_); // behind what was posted before; then this may end at any moment

@@ -4,17 +4,18 @@
 #pragma once
 
 #include "device.hpp"
+#include "invalidator.hpp"
 #include "ring-transport.hpp"
 
 namespace outport::fuse {
 
 class Export;
 
-class Shard final : private DeviceOwner, private RingOwner {
+class Shard final : private DeviceOwner, private RingOwner, private InvalidatorOwner {
   public:
-    // `fd`: a descriptor of /dev/fuse for this loop alone, ours from here on.
+    // `first`: the one that is told of changes by others. `fd`: a descriptor of /dev/fuse for this loop alone, ours from here on.
     Shard(const Services& services, Export& parent, outport_export* handle, outport_loop* loop, File& file,
-          int fd, std::uint32_t request_size) noexcept;
+          bool first, int fd, std::uint32_t request_size) noexcept;
     Shard(const Shard&) = delete;
     Shard& operator=(const Shard&) = delete;
     ~Shard();
@@ -44,6 +45,8 @@ class Shard final : private DeviceOwner, private RingOwner {
     void on_ring_refused(int error) noexcept override;
     void on_ring_fault(Fault fault) noexcept override;
     void on_ring_idle() noexcept override;
+    void on_invalidator_idle() noexcept override;
+    static void on_range_changed(void* data, outport_range_change* change) noexcept;
 
     void on_start(std::int32_t);
     void on_start_ring(std::int32_t);
@@ -58,10 +61,12 @@ class Shard final : private DeviceOwner, private RingOwner {
     const Services& services_;
     Export& parent_;
     sdk::Loop loop_;
+    const bool first_;
     const int fd_;
     Operations operations_;
     Device device_;
     RingTransport ring_;
+    Invalidator invalidator_;
     bool device_idle_ = false, cutting_ = false, closed_told_ = false, end_told_ = false;
     int end_error_ = 0;
     Fault end_fault_;

@@ -250,7 +250,7 @@ TEST_F(Changes, WhatIsParkedCanBeCancelled) {
     held.set(OUTPORT_BLOCK_WRITE, 0, 512, data.data()).submit(queue);
     run_until([&] { return counts("x").held == 1; });
     bool answered = false;
-    graph_->resize("x", 1 << 20, ResizeTo::Exactly, [&](Result<> r) { answered = r.has_value(); });
+    graph_->resize("x", 1 << 20, ResizeTo::Exactly, nullptr, [&](Result<> r) { answered = r.has_value(); });
     run_until([&] { return is_parked(); });
     parked.set(OUTPORT_BLOCK_READ, 0, 512, data.data()).submit(queue);
     block_api().cancel(queue, parked.abi());
@@ -270,7 +270,7 @@ TEST_F(Changes, ChangesOfOtherNodesDoNotWait) {
     held.set(OUTPORT_BLOCK_WRITE, 0, 512, data.data()).submit(queue);
     run_until([&] { return counts("x").held == 1; });
     bool resized = false, attached = false;
-    graph_->resize("x", 1 << 20, ResizeTo::Exactly, [&](Result<> r) { resized = r.has_value(); });
+    graph_->resize("x", 1 << 20, ResizeTo::Exactly, nullptr, [&](Result<> r) { resized = r.has_value(); });
     Root* second = nullptr;
     graph_->attach(*graph_->find("f"), {.user = "second", .loops = {loop_.get()}}, [&](Result<Root*> r) {
         attached = true;

@@ -183,7 +183,7 @@ class BlockTest : public ::testing::Test {
         return await([&](auto done) { graph_->del(name, done); });
     }
     std::string resize(std::string name, std::uint64_t size) {
-        return await([&](auto done) { graph_->resize(name, size, ResizeTo::Exactly, done); });
+        return await([&](auto done) { graph_->resize(name, size, ResizeTo::Exactly, nullptr, done); });
     }
 
     // An export's hold on a node; null with `error` set.

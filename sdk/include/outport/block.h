@@ -112,6 +112,14 @@ struct outport_block_info {
 OUTPORT_STATIC_ASSERT(offsetof(struct outport_block_info, request_size) == 16, "pinned");
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_info) == 48, "append only");
 
+/* A range that is not what it was. */
+struct outport_range_change {
+    uint64_t offset;
+    uint64_t length;
+    void* plugin[2]; /* the plugin's: to keep it in a list */
+};
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_range_change) == 32, "fixed for revision 1");
+
 /* What a queue tells its owner; each may be null. In order with the completions of the queue's loop. Every
  * queue is told, so ask for a notice on one queue only where once is enough. A queue with a notice that this
  * host does not know is refused: whoever asks for one depends on it. */
@@ -122,8 +130,15 @@ struct outport_block_notices {
     /* [loop] [running] [draining] [nonblocking] Repeat: any. Size or limits are not what they were: see
      * get_info. Owner: `data` is what queue_open was given. */
     void (*changed)(void* data) OUTPORT_NOEXCEPT;
+
+    /* [loop] [starting] [running] [draining] [nonblocking] Repeat: any. For types with OUTPORT_EXPORT_KEEPS, on
+     * one queue, which must be on the first of the export's loops. Another user changes, or may have changed,
+     * what the range holds, or with a length up to UINT64_MAX the size; who did it is not answered before
+     * range_done. What the export's own clients change is not told. Owner: `data` as in changed; `change` is
+     * lent until range_done. */
+    void (*range_changed)(void* data, struct outport_range_change* change) OUTPORT_NOEXCEPT;
 };
-OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_notices) == 16, "append only");
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_notices) == 24, "append only");
 
 struct outport_block_api {
     uint32_t struct_size;
@@ -157,8 +172,13 @@ struct outport_block_api {
      * comes, once and later, with -ECANCELED when this had an effect. Only for a request that is in flight on
      * this queue. Owner: `request` stays lent. */
     void (*cancel)(struct outport_block_queue* queue, struct outport_block_request* request) OUTPORT_NOEXCEPT;
+
+    /* [loop] [starting] [running] [draining] [nonblocking] Repeat: once for each range_changed, maybe inside it.
+     * Nothing that the export's clients see of the range is older than the change. Owner: `change` is the
+     * host's again. */
+    void (*range_done)(struct outport_block_queue* queue, struct outport_range_change* change) OUTPORT_NOEXCEPT;
 };
-OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_api) == 48, "append only");
+OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_api) == 56, "append only");
 
 OUTPORT_END_DECLS
 

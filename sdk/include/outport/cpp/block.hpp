@@ -134,6 +134,7 @@ class BlockQueue {
         api_->submit(queue_, requests, count);
     }
     void cancel(outport_block_request& request) noexcept { api_->cancel(queue_, &request); }
+    void range_done(outport_range_change& change) noexcept { api_->range_done(queue_, &change); }
 
   private:
     const outport_block_api* api_ = nullptr;

@@ -54,21 +54,6 @@ class Ring {
         outport_uring_completion* completion = begin(op);
         api_->commit(loop_, 1, &completion);
     }
-    // Several, all or none: for entries that are linked.
-    template <std::size_t N> bool reserve(io_uring_sqe* (&entries)[N]) const noexcept {
-        void* lent[N];
-        if (api_->reserve(loop_, N, lent) != OUTPORT_OK)
-            return false;
-        for (std::size_t i = 0; i < N; ++i)
-            entries[i] = static_cast<io_uring_sqe*>(lent[i]);
-        return true;
-    }
-    template <std::size_t N> void commit(RingOpBase* const (&ops)[N]) const noexcept {
-        outport_uring_completion* completions[N];
-        for (std::size_t i = 0; i < N; ++i)
-            completions[i] = begin(*ops[i]);
-        api_->commit(loop_, N, completions);
-    }
     // Completes when there may be room again.
     void wait(RingOpBase& waiter) const noexcept { api_->wait(loop_, begin(waiter)); }
     void cancel(RingOpBase& op) const noexcept {
