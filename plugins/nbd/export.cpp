@@ -51,8 +51,20 @@ void Export::start(outport_done* done) {
 void Export::stop(std::uint32_t mode, outport_done* done) {
     if (mode == OUTPORT_STOP_SAFE && clients_ > 0)
         return done->complete(done, OUTPORT_BUSY);
+    stopping_.push_back(done);
+    if (mode == OUTPORT_STOP_SOFT)
+        for (auto& shard : shards_)
+            shard->post_refuse();
+    if ((mode == OUTPORT_STOP_HIDE || mode == OUTPORT_STOP_SOFT) && clients_ > 0)
+        state_ = State::Hidden; // until the last of them has gone
+    else
+        cut();
+}
+
+void Export::cut() {
+    if (state_ == State::Stopping)
+        return;
     state_ = State::Stopping;
-    stopping_ = done;
     for (auto& shard : shards_)
         shard->post_cut();
 }
@@ -61,9 +73,8 @@ void Export::shard_closed() {
     if (--open_shards_ > 0)
         return;
     state_ = State::Stopped;
-    outport_done* const done = stopping_;
-    stopping_ = nullptr;
-    done->complete(done, OUTPORT_OK);
+    for (outport_done* const done : std::exchange(stopping_, {}))
+        done->complete(done, OUTPORT_OK);
 }
 
 ExportView Export::view() const {
@@ -104,6 +115,8 @@ void Export::client_gone(Connection& connection) {
     delete &connection;
     --clients_;
     server_.connection_gone();
+    if (state_ == State::Hidden && clients_ == 0)
+        cut();
 }
 
 } // namespace outport::nbd

@@ -40,7 +40,8 @@ class Export {
     void shard_closed();
 
   private:
-    enum class State : std::uint8_t { Created, Running, Stopping, Stopped };
+    enum class State : std::uint8_t { Created, Running, Hidden, Stopping, Stopped };
+    void cut();
 
     Server& server_;
     const outport_export_args& args_;
@@ -51,7 +52,7 @@ class Export {
     std::size_t next_shard_ = 0;
     std::size_t open_shards_ = 0;
     std::uint32_t clients_ = 0;
-    outport_done* stopping_ = nullptr;
+    std::vector<outport_done*> stopping_; // a hard stop may follow the one that hides
 };
 
 } // namespace outport::nbd

@@ -38,7 +38,7 @@ void destroy(void* state) noexcept {
 constexpr outport_export_type kExportType = {
     .struct_size = sizeof(outport_export_type),
     .flags = 0,
-    .modes = OUTPORT_KNOWS_SAFE | OUTPORT_KNOWS_HARD,
+    .modes = OUTPORT_KNOWS_SAFE | OUTPORT_KNOWS_HIDE | OUTPORT_KNOWS_SOFT | OUTPORT_KNOWS_HARD,
     .reserved = 0,
     .name = "nbd",
     .create = &create,

@@ -25,6 +25,10 @@ class Shard {
     // [main] Cuts off every client; the export hears shard_closed() when nothing is left here.
     void post_cut() noexcept { loop_.post(cut_); }
 
+    // [main] Requests that come from now on are refused.
+    void post_refuse() noexcept { loop_.post(refuse_); }
+    bool refusing() const noexcept { return refusing_; } // [loop]
+
     // [loop] A connection begins; it ends, after which it must not be touched any more: the main loop has it.
     void add(Connection& connection) noexcept;
     void remove(Connection& connection, sdk::LoopOpBase& gone) noexcept;
@@ -49,6 +53,7 @@ class Shard {
     static constexpr std::uint64_t kPatience = 60'000'000'000;  // ns
 
     void on_cut(std::int32_t);
+    void on_refuse(std::int32_t) { refusing_ = true; }
     void on_trim(std::int32_t result);
     void on_patience(std::int32_t result);
     void on_closed(std::int32_t);
@@ -60,11 +65,12 @@ class Shard {
     sdk::Loop loop_;
     BufferPool pool_;
     Connection* connections_ = nullptr;
-    bool cutting_ = false;
+    bool cutting_ = false, refusing_ = false;
     std::uint64_t shared_ = 0;      // bytes
     Connection* waiters_ = nullptr; // for more of them, the first
     Connection** waiters_end_ = &waiters_;
     sdk::LoopOp<Shard, &Shard::on_cut> cut_{*this};
+    sdk::LoopOp<Shard, &Shard::on_refuse> refuse_{*this};
     sdk::LoopOp<Shard, &Shard::on_trim> trim_{*this};
     sdk::LoopOp<Shard, &Shard::on_patience> patience_{*this};
     sdk::LoopOp<Shard, &Shard::on_closed> closed_{*this};

@@ -80,6 +80,12 @@ bool Connection::begin_request(const WireRequest& wire) noexcept {
         requests_.give_back(request);
         return false;
     }
+    if (shard_.refusing()) {
+        if (wire.has_payload())
+            receiver_.discard(wire.length);
+        fail(*request, kESHUTDOWN, "the export is being removed");
+        return true;
+    }
     execute(*request);
     return true;
 }
