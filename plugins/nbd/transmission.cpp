@@ -81,9 +81,12 @@ bool Connection::begin_request(const WireRequest& wire) noexcept {
         return false;
     }
     if (shard_.refusing()) {
+        request->error = kESHUTDOWN;
+        request->what = "the export is being removed";
         if (wire.has_payload())
-            receiver_.discard(wire.length);
-        fail(*request, kESHUTDOWN, "the export is being removed");
+            refuse_payload(*request);
+        else
+            finish(*request);
         return true;
     }
     execute(*request);

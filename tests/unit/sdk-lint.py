@@ -24,7 +24,7 @@ STRUCT = re.compile(r"^struct (\w+) \{(.*?)^\};", re.S | re.M)
 FORBIDDEN = re.compile(r"\b(enum|bool|size_t|ssize_t|long|short|int|time_t|off_t|unsigned)\b")
 BITFIELD = re.compile(r"\b\w+\s*:\s*\d+\s*;")
 # Structs of a fixed layout, whose sizes are pinned for the revision of their extension.
-FIXED = {"outport_iovec", "outport_extent", "outport_note", "outport_block_request", "outport_loop_op",
+FIXED = {"outport_iovec", "outport_range_change", "outport_extent", "outport_note", "outport_block_request", "outport_loop_op",
          "outport_uring_completion", "outport_blocking_job"}
 
 

@@ -14,7 +14,7 @@ import sys
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA = os.path.normpath(os.path.join(HERE, "..", "..", "..", "schema"))
-PLUGINS = ["nbd.json"]
+PLUGINS = ["nbd.json", "fuse.json"]
 WANTED = (10, 0, 2)
 
 
