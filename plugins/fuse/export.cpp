@@ -230,6 +230,7 @@ void Export::looked(const sdk::Failure* failure) {
     if (failure)
         return fail_start(*failure);
     state_ = State::Running;
+    services_.log.debug("fuse: '", mounted_.path, "' is served by ", session_.over_io_uring ? "io_uring" : "/dev/fuse");
     outport_done* const done = std::exchange(starting_, nullptr);
     done->complete(done, OUTPORT_OK);
 }
@@ -289,6 +290,7 @@ void Export::unmounted(const sdk::Failure* failure) {
     if (mounted_.mount_fd >= 0)
         ::close(std::exchange(mounted_.mount_fd, -1)); // which had kept it alive
     record_.remove();
+    services_.log.debug("fuse: '", mounted_.path, "' is unmounted");
     finish();
 }
 

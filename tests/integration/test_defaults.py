@@ -14,6 +14,9 @@ import sys
 
 import nbd
 
+import defaults_fuse
+from defaults import CHECKS, default
+
 from support.case import SANITIZER
 from support.nbdtest import free_port
 from support.served import ServedTest
@@ -27,17 +30,6 @@ UNSEEN = {
     "BlockdevOptionsFile.drop-cache": "it is for migration, which there is none of",
     "q_obj_query-named-block-nodes-arg.flat": "leaves out what would be said of backing images, which no driver has",
 }
-
-CHECKS = {}
-
-
-def default(*names):
-    """Registers a check of these members: TYPE.MEMBER, for an export's options EXPORT-TYPE.MEMBER."""
-    def register(function):
-        CHECKS.update(dict.fromkeys(names, function))
-        return function
-    return register
-
 
 def documents():
     for path in sorted((TOP / "schema").glob("*.json")):
@@ -68,7 +60,7 @@ def wanted():
     return found
 
 
-class Defaults(ServedTest):
+class Defaults(defaults_fuse.Fuse, ServedTest):
     """One test for each default is added below."""
 
     def nbd(self, node="n0", **more):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command, member, value and event that introspection shows is used here once, by its effect: what stands in
-used_nodes.py and used_exports.py as well belongs to it. In the end nothing that the schema has may be left over.
+used_nodes.py, used_exports.py and used_fuse.py as well belongs to it. In the end nothing that the schema has may be left
+over.
 """
 import re
 import shutil
 
 import used_exports
+import used_fuse
 import used_nodes
 
 from support import daemon, qmp
@@ -27,7 +29,8 @@ EXEMPT = {
 }
 
 
-class Every(used_exports.Exports, used_exports.Objects, used_exports.Server, used_nodes.Nodes, used_nodes.Drivers, Used):
+class Every(used_exports.Exports, used_exports.Objects, used_exports.Server, used_fuse.Fuse, used_nodes.Nodes,
+            used_nodes.Drivers, Used):
     """All of them in one class, so that the last can count."""
 
     # --- the monitor ----------------------------------------------------------------------------------------
@@ -102,6 +105,8 @@ class Every(used_exports.Exports, used_exports.Objects, used_exports.Server, use
     # --- plugins --------------------------------------------------------------------------------------------
     def test_plugins(self):
         path = next(str(f / "nbd.so") for f in daemon.plugin_folders() if (f / "nbd.so").exists())
+        self.running = self.new_daemon(plugin_dirs=[path.rpartition("/")[0]]).start()
+        self.client = self.monitor(self.running)
         plugin = {"name": "nbd", "path": path, "abi": "0.1", "license": "Apache-2.0", "state": "loaded",
                   "provides": ["nbd", "nbd-server-start", "nbd-server-stop", "nbd-server"], "exports": 1}
         self.add("null-co", "n0")

@@ -112,6 +112,21 @@ class Exports(Used):
         self.happens("BLOCK_EXPORT_DELETED", id="e-n0")
         self.used("block-export-del", id="e-n0", mode="safe")
 
+    def test_removal_with_patience(self):
+        """No new clients; the old ones go on, or are refused, and the export goes with the last of them."""
+        self.add("null-co", "n0", size=4096)
+        for mode, refused in (("hide", False), ("soft", True)):
+            handle = self.serve_node("n0")
+            self.client.cmd("block-export-del", {"id": "e-n0", "mode": mode})
+            with self.assertRaises(nbd.Error):
+                self.connect(self.running, "n0")
+            with self.assertRaises(nbd.Error) if refused else contextlib.nullcontext():
+                handle.pread(512, 0)
+            self.assertEqual(list(self.client.events), [])
+            handle.shutdown()
+            self.happens("BLOCK_EXPORT_DELETED", id="e-n0")
+            self.used("block-export-del", id="e-n0", mode=mode)
+
     def test_no_space(self):
         self.add("file", "f0", filename=str(self.image(data=b"d" * 65536)))
         self.add("x-fault", "n0", file="f0")

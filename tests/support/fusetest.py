@@ -21,7 +21,48 @@ def mounts():
     return found
 
 
-class FuseTest(OutportTest):
+def super_options(path):
+    """The options of the file system that is mounted there."""
+    for line in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
+        if line.split()[4] == str(path):
+            return line.split()[-1].split(",")
+    return []
+
+
+def set_io_uring(test, word):
+    """Whether the kernel offers FUSE over io_uring, until the end of the test; others that want it wait meanwhile."""
+    test.require(PARAMETER.exists(), "this kernel has no FUSE over io_uring")
+    if not hasattr(test, "io_uring_before"):
+        holder = os.open(PARAMETER, os.O_RDWR | os.O_CLOEXEC)
+        test.addCleanup(os.close, holder)
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        test.io_uring_before = PARAMETER.read_text()
+        test.addCleanup(PARAMETER.write_text, test.io_uring_before)
+    PARAMETER.write_text(word)
+
+
+def can_mount():
+    """Without a helper, that is."""
+    return os.access("/dev/fuse", os.R_OK | os.W_OK) and os.geteuid() == 0
+
+
+class Mounting:
+    """For an OutportTest whose daemons mount below its folder."""
+
+    def mountpoint(self, name="mnt"):
+        path = self.tmp / name
+        path.touch()
+        return path
+
+    def tearDown(self):
+        # What a failed test has left would hang whoever looks into its folder.
+        for path in mounts():
+            if path.startswith(str(self.tmp)):
+                os.system(f"umount -l '{path}'")
+        super().tearDown()
+
+
+class FuseTest(Mounting, OutportTest):
     ring = False
 
     def setUp(self):
@@ -29,22 +70,7 @@ class FuseTest(OutportTest):
         self.require(os.access("/dev/fuse", os.R_OK | os.W_OK), "no /dev/fuse")
         self.require(os.geteuid() == 0, "only root mounts without a helper")
         if self.ring:
-            self.turn_on_io_uring()
-
-    def turn_on_io_uring(self):
-        """Until the end of the test; others that want it wait meanwhile."""
-        self.require(PARAMETER.exists(), "this kernel has no FUSE over io_uring")
-        holder = os.open(PARAMETER, os.O_RDWR | os.O_CLOEXEC)
-        self.addCleanup(os.close, holder)
-        fcntl.flock(holder, fcntl.LOCK_EX)
-        before = PARAMETER.read_text()
-        self.addCleanup(PARAMETER.write_text, before)
-        PARAMETER.write_text("Y\n")
-
-    def mountpoint(self, name="mnt"):
-        path = self.tmp / name
-        path.touch()
-        return path
+            set_io_uring(self, "Y")
 
     def export_args(self, path, node="n0", **options):
         options = {"id": "e0", "writable": "on", "io-uring": "on" if self.ring else "off"} | {
@@ -70,13 +96,6 @@ class FuseTest(OutportTest):
             os.close(fd)
         except OSError:
             pass
-
-    def tearDown(self):
-        # What a failed test has left would hang whoever looks into its folder.
-        for path in mounts():
-            if path.startswith(str(self.tmp)):
-                os.system(f"umount -l '{path}'")
-        super().tearDown()
 
 
 def both_transports(namespace):

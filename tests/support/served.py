@@ -9,9 +9,11 @@ from .nbdtest import NbdTest
 
 
 class ServedTest(NbdTest):
+    plugin_dirs = None  # all of them
+
     def setUp(self):
         super().setUp()
-        self.running = self.new_daemon()
+        self.running = self.new_daemon(plugin_dirs=self.plugin_dirs)
         self.running.start("--object", "iothread,id=t0", "--object", "iothread,id=t1")
         self.client = self.monitor(self.running)
         self.server_runs = False
