@@ -66,7 +66,9 @@ void Graph::detach(Root& root, Done done) {
         when_free(name, [this, &root, done = std::move(done)](Node*, HoldPtr hold) mutable {
             assert(root.open_queues() == 0);
             if (root.notices_ > 0) {
-                root.unheld_ = [this, &root, done = std::move(done)]() mutable { detach(root, std::move(done)); };
+                root.unheld_ = [this, &root, done = std::move(done)]() mutable {
+                    detach(root, std::move(done));
+                };
                 return;
             }
             // A filter may have been put in or out while this waited, and the root moved to another node.

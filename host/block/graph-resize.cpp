@@ -62,9 +62,8 @@ class ResizeJob {
     // Those that keep what they have read: from the smaller end on all is different.
     void tell() {
         const std::uint64_t from = std::min(before_, node_.size());
-        notice_.start(graph_, graph_.main(), node_, by_, from, UINT64_MAX, [](RangeNotice& notice) {
-            loop::owner_of(&notice, &ResizeJob::notice_)->give_back();
-        });
+        notice_.start(graph_, graph_.main(), node_, by_, from, UINT64_MAX,
+                      [](RangeNotice& notice) { loop::owner_of(&notice, &ResizeJob::notice_)->give_back(); });
     }
 
     void give_back() {

@@ -70,7 +70,8 @@ class Graph {
     // Gives them back. No queue may be open. The root ends before `done` is called.
     void detach(Root& root, Done done);
 
-    // Of the exports that keep what they read, the first behind `after` (null: of all) that `concerned` says yes to.
+    // Of the exports that keep what they read, the first behind `after` (null: of all) that `concerned` says
+    // yes to.
     Root* next_keeper(const Root* after, const std::function<bool(const Root&)>& concerned) const;
 
     Node* find(std::string_view name) const noexcept; // null: no such node

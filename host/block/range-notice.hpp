@@ -56,7 +56,7 @@ class RangeNotice {
     loop::Loop* home_;
     Node* node_;
     const Root* by_;
-    Root* at_;      // whom it is with
+    Root* at_;     // whom it is with
     Queue* queue_; // likewise
     std::uint64_t offset_, length_;
     Done done_;

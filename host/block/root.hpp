@@ -31,7 +31,7 @@ struct RootOptions {
     bool writable = false;
     bool writethrough = false;      // a write completes only when it is stable
     bool resizable = false;         // takes the permission to resize, as FUSE does
-    bool keeps = false; // its clients keep what they read, so it is told of what others change
+    bool keeps = false;             // its clients keep what they read, so it is told of what others change
     std::vector<loop::Loop*> loops; // those on which queues will be opened; each outlives the root
 };
 

@@ -99,8 +99,8 @@ Result<> check_type(const Plugin& plugin) {
     constexpr std::uint32_t known =
         OUTPORT_KNOWS_SAFE | OUTPORT_KNOWS_HIDE | OUTPORT_KNOWS_SOFT | OUTPORT_KNOWS_HARD;
     constexpr std::uint32_t required = OUTPORT_KNOWS_SAFE | OUTPORT_KNOWS_HARD;
-    if ((type.flags & ~(OUTPORT_EXPORT_SERVES_KERNEL | OUTPORT_EXPORT_RESIZES |
-                        OUTPORT_EXPORT_KEEPS)) != 0 || (type.modes & ~known) != 0)
+    if ((type.flags & ~(OUTPORT_EXPORT_SERVES_KERNEL | OUTPORT_EXPORT_RESIZES | OUTPORT_EXPORT_KEEPS)) != 0 ||
+        (type.modes & ~known) != 0)
         return fail("its " OUTPORT_EXPORT_TYPE_ID " has flags that this host does not know");
     if ((type.modes & required) != required)
         return fail("its " OUTPORT_EXPORT_TYPE_ID " does not know the modes safe and hard");

@@ -205,8 +205,8 @@ void Visit::enumeration(const Type& type, const bj::value& in, bj::value& out, c
     out = *s;
 }
 
-// Which alternative it is shows in the kind of value, before anything else is looked at. On a command line all
-// are strings; there a word like "on" is a boolean, unless any string would do.
+// Which alternative it is shows in the kind of value, before anything else is looked at. On a command line
+// all are strings; there a word like "on" is a boolean, unless any string would do.
 void Visit::alternate(const Type& type, const bj::value& in, bj::value& out, const Path& at,
                       std::string_view owner) {
     auto has = [&](Kind kind) {

@@ -47,8 +47,8 @@ void Device::on_turn(std::int32_t) {
     settle();
 }
 
-// The descriptor is O_NONBLOCK, so the ring waits for it and never blocks, also when another loop's descriptor
-// was faster.
+// The descriptor is O_NONBLOCK, so the ring waits for it and never blocks, also when another loop's
+// descriptor was faster.
 void Device::read() noexcept {
     if (stopping_ || ended_)
         return;
@@ -209,8 +209,8 @@ void Device::end(int error, Fault fault) noexcept {
 }
 
 void Device::settle() noexcept {
-    if (!(stopping_ || ended_) || slots_.in_use() > 0 || room_.running() ||
-        turn_.running() || std::exchange(idle_told_, true))
+    if (!(stopping_ || ended_) || slots_.in_use() > 0 || room_.running() || turn_.running() ||
+        std::exchange(idle_told_, true))
         return;
     owner_.on_idle();
 }

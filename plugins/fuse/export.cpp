@@ -98,7 +98,8 @@ FileOptions file_options(const Services& services, const outport_export_args& ar
     file.growable = growable;
     file.uid = ::geteuid();
     file.gid = ::getegid();
-    file.block_size = std::clamp(sdk::block_info(services.block, args.handle).request_alignment, 512u, kPageSize);
+    file.block_size =
+        std::clamp(sdk::block_info(services.block, args.handle).request_alignment, 512u, kPageSize);
     return file;
 }
 
@@ -111,8 +112,8 @@ Export::Export(const Services& services, Registry& registry, const outport_expor
                const schema::BlockExportOptionsFuse& options)
     : services_(services), registry_(registry), args_(args),
       mount_options_{options.mountpoint, allow_other(options.allow_other), 0},
-      io_uring_(io_uring(options.io_uring)),
-      place_(registry, options.mountpoint), file_(file_options(services, args, options.growable)) {}
+      io_uring_(io_uring(options.io_uring)), place_(registry, options.mountpoint),
+      file_(file_options(services, args, options.growable)) {}
 
 Export::~Export() = default;
 
@@ -218,8 +219,8 @@ void Export::look_once() {
             struct statx info{};
             if (::statx(direct ? mount_fd : AT_FDCWD, direct ? "" : path.c_str(),
                         (direct ? AT_EMPTY_PATH : 0) | AT_STATX_FORCE_SYNC, STATX_SIZE, &info) < 0)
-                throw sdk::Failure{OUTPORT_FAILED, cat("Failed to stat '", path, "' after it was mounted: ",
-                                                       std::strerror(errno))};
+                throw sdk::Failure{OUTPORT_FAILED, cat("Failed to stat '", path,
+                                                       "' after it was mounted: ", std::strerror(errno))};
         },
         [this](const sdk::Failure* failure) { looked(failure); });
 }
@@ -230,7 +231,8 @@ void Export::looked(const sdk::Failure* failure) {
     if (failure)
         return fail_start(*failure);
     state_ = State::Running;
-    services_.log.debug("fuse: '", mounted_.path, "' is served by ", session_.over_io_uring ? "io_uring" : "/dev/fuse");
+    services_.log.debug("fuse: '", mounted_.path, "' is served by ",
+                        session_.over_io_uring ? "io_uring" : "/dev/fuse");
     outport_done* const done = std::exchange(starting_, nullptr);
     done->complete(done, OUTPORT_OK);
 }
@@ -304,9 +306,10 @@ void Export::cut() {
 }
 
 void Export::shard_ended(int error, Fault fault) {
-    const std::string reason = !fault.empty()     ? cat("the kernel sent ", fault)
-                               : error == ENODEV ? std::string("it was unmounted")
-                                                 : cat("reading from /dev/fuse failed: ", std::strerror(error));
+    const std::string reason = !fault.empty() ? cat("the kernel sent ", fault)
+                               : error == ENODEV
+                                   ? std::string("it was unmounted")
+                                   : cat("reading from /dev/fuse failed: ", std::strerror(error));
     if (state_ == State::Initialising)
         return fail_start({OUTPORT_FAILED, cat("Failed to set up FUSE session: ", reason)});
     if (state_ == State::Running)
@@ -320,7 +323,8 @@ void Export::shard_ended(int error, Fault fault) {
 void Export::shard_closed() {
     if (--open_shards_ > 0)
         return;
-    // The last descriptors of the device: what waits for it in the kernel fails, the unmount's own requests too.
+    // The last descriptors of the device: what waits for it in the kernel fails, the unmount's own requests
+    // too.
     shards_.clear();
     finish();
 }

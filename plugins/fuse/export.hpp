@@ -74,11 +74,11 @@ class Export {
     Record record_;
     std::vector<std::unique_ptr<Shard>> shards_;
     std::size_t open_shards_ = 0;
-    std::uint32_t queues_ = 0; // of FUSE over io_uring; 0 when we don't offer it
-    std::uint32_t jobs_ = 0;   // under way on the pool
+    std::uint32_t queues_ = 0;                   // of FUSE over io_uring; 0 when we don't offer it
+    std::uint32_t jobs_ = 0;                     // under way on the pool
     bool unmounting_ = false, aborting_ = false; // the job for that has begun
-    bool hard_ = false;       // requests need not be carried out any more
-    std::unique_ptr<sdk::Failure> failure_; // why the start fails
+    bool hard_ = false;                          // requests need not be carried out any more
+    std::unique_ptr<sdk::Failure> failure_;      // why the start fails
     outport_done* starting_ = nullptr;
     std::vector<outport_done*> stopping_;
 };

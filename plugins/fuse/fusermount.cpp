@@ -48,7 +48,8 @@ int spawn(pid_t& pid, char* const* arguments, int socket, int complaints) {
     if (socket >= 0)
         posix_spawn_file_actions_adddup2(&actions, socket, kCommFd);
     // A short environment: the helper is set-user-ID and needs nothing of ours.
-    std::string comm = cat("_FUSE_COMMFD=", kCommFd), path = "PATH=/usr/bin:/bin:/usr/sbin:/sbin", c = "LC_ALL=C";
+    std::string comm = cat("_FUSE_COMMFD=", kCommFd), path = "PATH=/usr/bin:/bin:/usr/sbin:/sbin",
+                c = "LC_ALL=C";
     char* environment[] = {path.data(), c.data(), socket >= 0 ? comm.data() : nullptr, nullptr};
     const int error = ::posix_spawnp(&pid, kHelper, &actions, nullptr, arguments, environment);
     posix_spawn_file_actions_destroy(&actions);

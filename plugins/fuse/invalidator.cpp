@@ -84,7 +84,8 @@ void Invalidator::on_done(outport_blocking_job* raw) noexcept {
         self.first_ = &change;
     } else {
         // ENOENT: the kernel keeps nothing of the file. Others: the mount has gone.
-        if (job.status == 0 && job.error && job.error != ENOENT && job.error != ENOTCONN && job.error != ENODEV)
+        if (job.status == 0 && job.error && job.error != ENOENT && job.error != ENOTCONN &&
+            job.error != ENODEV)
             self.services_.log.warning("fuse: the kernel refused an invalidation: errno ", job.error);
         self.queue_.range_done(change);
     }

@@ -21,8 +21,8 @@ class Job : private outport_blocking_job {
     // refuses the job, else later.
     static void run(const Services& services, std::string what, Work work, Done done) {
         std::unique_ptr<Job> job(new Job(std::move(what), std::move(work), std::move(done)));
-        const std::int32_t status = services.blocking->submit(
-            services.host, services.main.raw(), OUTPORT_BLOCKING_CONTROL, job.get(), nullptr);
+        const std::int32_t status = services.blocking->submit(services.host, services.main.raw(),
+                                                              OUTPORT_BLOCKING_CONTROL, job.get(), nullptr);
         if (status == OUTPORT_OK) {
             job.release(); // on_done has it
             return;

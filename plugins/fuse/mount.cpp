@@ -134,7 +134,8 @@ std::optional<Mounted> mount_directly(const Mountpoint& point, const MountOption
         return {};
     }
     Descriptor mount(::fsmount(context.fd, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
-    if (mount.fd < 0 || ::move_mount(mount.fd, "", point.fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+    if (mount.fd < 0 ||
+        ::move_mount(mount.fd, "", point.fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
         reason = std::strerror(errno);
         return {};
     }
@@ -212,9 +213,8 @@ void abort_connection(std::uint32_t connection) {
     if (context.fd < 0 || ::fsconfig(context.fd, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
         throw sdk::Failure{OUTPORT_FAILED, cat("Failed to open fusectl: ", std::strerror(errno))};
     Descriptor control(::fsmount(context.fd, FSMOUNT_CLOEXEC, 0));
-    Descriptor file(control.fd < 0
-                        ? -1
-                        : ::openat(control.fd, cat(connection, "/abort").c_str(), O_WRONLY | O_CLOEXEC));
+    Descriptor file(
+        control.fd < 0 ? -1 : ::openat(control.fd, cat(connection, "/abort").c_str(), O_WRONLY | O_CLOEXEC));
     if (file.fd < 0 && errno == ENOENT)
         return; // it has ended
     if (file.fd < 0 || ::write(file.fd, "1", 1) < 0)

@@ -179,8 +179,8 @@ void Operations::read(Slot& slot) noexcept {
     const std::uint64_t end = size();
     if (in.offset >= end)
         return answer(slot);
-    const std::uint64_t length = std::min({std::uint64_t(in.size), std::uint64_t(slot.capacity),
-                                           end - in.offset});
+    const std::uint64_t length =
+        std::min({std::uint64_t(in.size), std::uint64_t(slot.capacity), end - in.offset});
     slot.position = in.offset;
     slot.end = in.offset + length;
     run(slot, OUTPORT_BLOCK_READ, 0, in.offset, length, &Operations::did_read);

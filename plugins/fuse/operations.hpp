@@ -67,7 +67,6 @@ class Operations {
     void fallocate_now(Slot& slot) noexcept;
     void did_change(Slot& slot, std::int32_t result) noexcept;
 
-
     const Services& services_;
     outport_export* const handle_;
     outport_loop* const loop_;

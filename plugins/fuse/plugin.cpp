@@ -69,7 +69,8 @@ constexpr outport_export_type kExportType = {
 std::int32_t usable(outport_error* error) noexcept {
     if (::access("/dev/fuse", R_OK | W_OK) == 0 || errno == EACCES) // fusermount3 may open what we may not
         return OUTPORT_OK;
-    sdk::set_error(g_plugin->services.host, error, sdk::cat("/dev/fuse cannot be used: ", std::strerror(errno)),
+    sdk::set_error(g_plugin->services.host, error,
+                   sdk::cat("/dev/fuse cannot be used: ", std::strerror(errno)),
                    "Load the kernel module 'fuse'");
     return OUTPORT_UNSUPPORTED;
 }

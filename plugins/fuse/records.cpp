@@ -73,8 +73,7 @@ std::string record_folder() {
     return folder;
 }
 
-Record::Record(Record&& other) noexcept
-    : file_(std::move(other.file_)), fd_(std::exchange(other.fd_, -1)) {}
+Record::Record(Record&& other) noexcept : file_(std::move(other.file_)), fd_(std::exchange(other.fd_, -1)) {}
 
 Record& Record::operator=(Record&& other) noexcept {
     std::swap(file_, other.file_);

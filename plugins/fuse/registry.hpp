@@ -18,7 +18,8 @@ class Registry {
       public:
         Entry(Registry& registry, std::string path) : registry_(registry), path_(std::move(path)) {
             if (!registry_.paths_.insert(path_).second)
-                throw sdk::Failure{OUTPORT_FAILED, sdk::cat("There already is a FUSE export on '", path_, "'")};
+                throw sdk::Failure{OUTPORT_FAILED,
+                                   sdk::cat("There already is a FUSE export on '", path_, "'")};
         }
         Entry(const Entry&) = delete;
         Entry& operator=(const Entry&) = delete;

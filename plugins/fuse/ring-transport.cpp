@@ -135,7 +135,8 @@ bool RingTransport::submit(Slot& slot) noexcept {
     }
     fuse_uring_cmd_req command{};
     command.qid = std::uint16_t(slot.index);
-    command.commit_id = slot.command == FUSE_IO_URING_CMD_REGISTER ? 0 : header(slot).ring_ent_in_out.commit_id;
+    command.commit_id =
+        slot.command == FUSE_IO_URING_CMD_REGISTER ? 0 : header(slot).ring_ent_in_out.commit_id;
     std::memcpy(sqe->cmd, &command, sizeof command);
     ring_.commit(slot.arrival);
     return true;

@@ -9,10 +9,10 @@ namespace outport::fuse {
 
 namespace {
 
-constexpr std::uint32_t kDefaultPages = 256;           // the limit of kernels before 6.13
-constexpr std::uint32_t kMostTransfer = 1u << 20;      // more per request does not go faster, only takes memory
-constexpr std::uint16_t kBackground = 64;              // requests that nobody waits for in a system call
-constexpr std::uint32_t kOldestMinor = 28;             // FUSE_MAX_PAGES; Linux 4.20
+constexpr std::uint32_t kDefaultPages = 256;      // the limit of kernels before 6.13
+constexpr std::uint32_t kMostTransfer = 1u << 20; // more per request does not go faster, only takes memory
+constexpr std::uint16_t kBackground = 64;         // requests that nobody waits for in a system call
+constexpr std::uint32_t kOldestMinor = 28;        // FUSE_MAX_PAGES; Linux 4.20
 
 // FUSE_ATOMIC_O_TRUNC: an O_TRUNC is ours to carry out, and we don't, as qemu-storage-daemon does not: an
 // image that is opened for writing keeps its size. FUSE_EXPLICIT_INVAL_DATA: pages stay valid until we say

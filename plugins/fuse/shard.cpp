@@ -97,8 +97,8 @@ void Shard::on_ring_idle() noexcept {
 }
 
 void Shard::close_when_idle() noexcept {
-    if (!cutting_ || !device_idle_ || !ring_.idle() ||
-        !invalidator_.idle() || std::exchange(closed_told_, true))
+    if (!cutting_ || !device_idle_ || !ring_.idle() || !invalidator_.idle() ||
+        std::exchange(closed_told_, true))
         return;
     operations_.close();
     services_.main.post(closed_); // behind what was posted before; then this may end at any moment

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An export's part on one loop: its transports and the operations that came by them. Made and destroyed on the main
-// loop; in between it belongs to its loop, but for the post_… members.
+// An export's part on one loop: its transports and the operations that came by them. Made and destroyed on
+// the main loop; in between it belongs to its loop, but for the post_… members.
 #pragma once
 
 #include "device.hpp"
@@ -13,7 +13,8 @@ class Export;
 
 class Shard final : private DeviceOwner, private RingOwner, private InvalidatorOwner {
   public:
-    // `first`: the one that is told of changes by others. `fd`: a descriptor of /dev/fuse for this loop alone, ours from here on.
+    // `first`: the one that is told of changes by others. `fd`: a descriptor of /dev/fuse for this loop
+    // alone, ours from here on.
     Shard(const Services& services, Export& parent, outport_export* handle, outport_loop* loop, File& file,
           bool first, int fd, std::uint32_t request_size) noexcept;
     Shard(const Shard&) = delete;

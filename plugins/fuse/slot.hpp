@@ -37,9 +37,9 @@ struct Slot : sdk::BlockRequest<Slot> {
 
     // The transport's: memory that arrives, and how it goes out.
     Transport* transport = nullptr;
-    Slot* next = nullptr;       // in a list of its
-    std::byte* data = nullptr;  // page-aligned: a WRITE's bytes, a READ's
-    std::uint32_t capacity = 0; // of `data`
+    Slot* next = nullptr;                 // in a list of its
+    std::byte* data = nullptr;            // page-aligned: a WRITE's bytes, a READ's
+    std::uint32_t capacity = 0;           // of `data`
     std::uint32_t index = 0, command = 0; // of FUSE over io_uring
     iovec pieces[2]{};
     Request request;

@@ -45,8 +45,8 @@ OUTPORT_BEGIN_DECLS
 #define OUTPORT_BLOCK_ALLOCATED_SIZE                                                                         \
     9000u /* bytes of storage in use, into extents[0].length; offset and length are ignored */
 #define OUTPORT_BLOCK_ALLOCATE                                                                               \
-    10000u /* storage for the range, which reads as before; a later write there does not lack space. Succeeds \
-              where the node knows no such thing */
+    10000u /* storage for the range, which reads as before; a later write there does not lack space.         \
+              Succeeds where the node knows no such thing */
 
 /* outport_block_request.flags */
 #define OUTPORT_BLOCK_FUA (1u << 0)       /* with writes, discard, zeroes: stable before it completes */
@@ -131,11 +131,11 @@ struct outport_block_notices {
      * get_info. Owner: `data` is what queue_open was given. */
     void (*changed)(void* data) OUTPORT_NOEXCEPT;
 
-    /* [loop] [starting] [running] [draining] [nonblocking] Repeat: any. For types with OUTPORT_EXPORT_KEEPS, on
-     * one queue, which must be on the first of the export's loops. Another user changes, or may have changed,
-     * what the range holds, or with a length up to UINT64_MAX the size; who did it is not answered before
-     * range_done. What the export's own clients change is not told. Owner: `data` as in changed; `change` is
-     * lent until range_done. */
+    /* [loop] [starting] [running] [draining] [nonblocking] Repeat: any. For types with OUTPORT_EXPORT_KEEPS,
+     * on one queue, which must be on the first of the export's loops. Another user changes, or may have
+     * changed, what the range holds, or with a length up to UINT64_MAX the size; who did it is not answered
+     * before range_done. What the export's own clients change is not told. Owner: `data` as in changed;
+     * `change` is lent until range_done. */
     void (*range_changed)(void* data, struct outport_range_change* change) OUTPORT_NOEXCEPT;
 };
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_notices) == 24, "append only");
@@ -173,10 +173,11 @@ struct outport_block_api {
      * this queue. Owner: `request` stays lent. */
     void (*cancel)(struct outport_block_queue* queue, struct outport_block_request* request) OUTPORT_NOEXCEPT;
 
-    /* [loop] [starting] [running] [draining] [nonblocking] Repeat: once for each range_changed, maybe inside it.
-     * Nothing that the export's clients see of the range is older than the change. Owner: `change` is the
+    /* [loop] [starting] [running] [draining] [nonblocking] Repeat: once for each range_changed, maybe inside
+     * it. Nothing that the export's clients see of the range is older than the change. Owner: `change` is the
      * host's again. */
-    void (*range_done)(struct outport_block_queue* queue, struct outport_range_change* change) OUTPORT_NOEXCEPT;
+    void (*range_done)(struct outport_block_queue* queue,
+                       struct outport_range_change* change) OUTPORT_NOEXCEPT;
 };
 OUTPORT_STATIC_ASSERT(sizeof(struct outport_block_api) == 56, "append only");
 

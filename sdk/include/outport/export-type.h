@@ -61,8 +61,8 @@ OUTPORT_BEGIN_DECLS
 #define OUTPORT_EXPORT_RESIZES                                                                               \
     (1u << 1) /* a writable one asks for RESIZE: it is made only where that is permitted */
 #define OUTPORT_EXPORT_KEEPS                                                                                 \
-    (1u << 2) /* its clients keep what they read (a page cache), so it must be told of what others change: see \
-                 range_changed in block.h */
+    (1u << 2) /* its clients keep what they read (a page cache), so it must be told of what others change:   \
+                 see range_changed in block.h */
 
 /* outport_export_args.flags */
 #define OUTPORT_EXPORT_WRITABLE (1u << 0)
