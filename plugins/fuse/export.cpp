@@ -230,6 +230,8 @@ void Export::looked(const sdk::Failure* failure) {
         return finish();
     if (failure)
         return fail_start(*failure);
+    if (mounted_.mount_fd >= 0)
+        ::close(std::exchange(mounted_.mount_fd, -1)); // it would keep anybody else from unmounting it
     state_ = State::Running;
     services_.log.debug("fuse: '", mounted_.path, "' is served by ",
                         session_.over_io_uring ? "io_uring" : "/dev/fuse");

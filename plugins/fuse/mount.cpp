@@ -4,6 +4,7 @@
 #include "mountinfo.hpp"
 #include "records.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -191,20 +192,31 @@ Mounted mount_over(const Mountpoint& point, const MountOptions& options, const s
     throw sdk::Failure{OUTPORT_FAILED, cat("Failed to mount FUSE session to export: ", reason)};
 }
 
+namespace {
+
+void unmount_top(const std::string& path, const char* whose, const sdk::Log& log) {
+    if (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+        return;
+    const HelperResult result = fusermount_unmount(path);
+    if (!result.reason.empty())
+        log.warning("fuse: failed to unmount '", path, "'", whose, ": ", result.reason);
+}
+
+} // namespace
+
 void unmount(const Mounted& mounted, const sdk::Log& log) {
     if (mounted.mount_fd >= 0) {
-        // The descriptor stands for this very mount, whatever else was put over the path since.
+        // The descriptor stands for this very mount.
         if (::umount2(proc_path(mounted.mount_fd).c_str(), MNT_DETACH) < 0 && errno != EINVAL)
             log.warning("fuse: failed to unmount '", mounted.path, "': ", std::strerror(errno));
         return;
     }
     const auto mounts = read_mounts();
-    const MountEntry* top = find_mount(mounts, mounted.path);
-    if (!top || top->id != mounted.id)
-        return;
-    const HelperResult result = fusermount_unmount(mounted.path);
-    if (!result.reason.empty())
-        log.warning("fuse: failed to unmount '", mounted.path, "': ", result.reason);
+    const MountEntry* const top = find_mount(mounts, mounted.path);
+    if (top && top->id == mounted.id)
+        return unmount_top(mounted.path, "", log);
+    if (std::ranges::any_of(mounts, [&](const MountEntry& mount) { return mount.id == mounted.id; }))
+        log.warning("fuse: failed to unmount '", mounted.path, "': something else is mounted over it");
 }
 
 void abort_connection(std::uint32_t connection) {
@@ -235,11 +247,7 @@ std::uint32_t count_queues() {
 }
 
 void unmount_stale(const std::string& path, const sdk::Log& log) {
-    if (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-        return;
-    const HelperResult result = fusermount_unmount(path);
-    if (!result.reason.empty())
-        log.warning("fuse: failed to unmount '", path, "', left by a process that died: ", result.reason);
+    unmount_top(path, ", left by a process that died", log);
 }
 
 } // namespace outport::fuse

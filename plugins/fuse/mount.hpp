@@ -35,7 +35,7 @@ struct Mountpoint {
 // A mount that exists. Descriptors are the owner's to close.
 struct Mounted {
     int device = -1;   // /dev/fuse
-    int mount_fd = -1; // of the mount itself; -1 when fusermount3 made it
+    int mount_fd = -1; // of the mount itself, until the export runs; -1 when fusermount3 made it
     std::uint64_t id = 0;
     std::uint32_t connection = 0; // the kernel's number for it; 0 when it is not known
     std::string path;

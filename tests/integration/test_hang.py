@@ -88,7 +88,7 @@ class FileSystem(HangTest):
         with qmp.Qmp(self.second) as other:
             for command in ("plugin-load", "plugin-unload"):
                 self.assert_qmp_error("Plugin 'slow' is being loaded", other, command, {"name": "slow"})
-            self.assertEqual([p["name"] for p in other.cmd("query-plugins")], ["nbd"])
+            self.assertEqual({p["name"] for p in other.cmd("query-plugins")}, {f.name for f in daemon.plugin_folders()})
         self.assert_ends(running)
 
     def test_path_of_a_plugin_hangs(self):

@@ -117,5 +117,23 @@ class OfFuse(FuseTest):
             self.assertNotIn(str(self.file), mounts())
             self.running.stop()
 
+    def test_unmounted_by_somebody(self):
+        """The export goes, with the last open file where it is done lazily."""
+        for lazily in (False, True):
+            self.serve(self.image(data=b"data"))
+            client = self.monitor(self.running)
+            fd = self.open() if lazily else None
+            self.tool("umount", *(["-l"] if lazily else []), self.file)
+            if lazily:
+                self.assertEqual(os.pread(fd, 4, 0), b"data")
+                self.assertEqual(client.cmd("query-block-exports")[0]["shutting-down"], False)
+                self.close(fd)
+            client.wait_event("BLOCK_EXPORT_DELETED", id="e0")
+            self.assertNotIn(str(self.file), mounts())
+            client.cmd("block-export-add", {"type": "fuse", "id": "e0", "node-name": "n0", "mountpoint": str(self.file)})
+            self.assertEqual(self.file.read_bytes()[:4], b"data")
+            self.assertEqual(self.running.stop(), 0)
+            self.assertNotIn(str(self.file), mounts())
+
 
 both_transports(globals())

@@ -84,7 +84,7 @@ TEST_F(Border, RangePastTheEndIsRefused) {
 }
 
 TEST_F(Border, UnknownOperationsAndFlagsAreRefused) {
-    for (std::uint32_t op : {0u, 1u, 999u, 1001u, 10000u, UINT32_MAX})
+    for (std::uint32_t op : {0u, 1u, 999u, 1001u, 10001u, 11000u, UINT32_MAX})
         EXPECT_EQ(run(queue_, op, 0, 512, buffer_), -EINVAL) << op;
     EXPECT_EQ(run(queue_, OUTPORT_BLOCK_READ, 0, 512, buffer_, OUTPORT_BLOCK_FUA), -EINVAL);
     EXPECT_EQ(run(queue_, OUTPORT_BLOCK_WRITE, 0, 512, buffer_, OUTPORT_BLOCK_MAY_UNMAP), -EINVAL);
