@@ -32,6 +32,7 @@ def super_options(path):
 def set_io_uring(test, word):
     """Whether the kernel offers FUSE over io_uring, until the end of the test; others that want it wait meanwhile."""
     test.require(PARAMETER.exists(), "this kernel has no FUSE over io_uring")
+    test.require(can_mount(), "only root mounts without a helper")
     if not hasattr(test, "io_uring_before"):
         holder = os.open(PARAMETER, os.O_RDWR | os.O_CLOEXEC)
         test.addCleanup(os.close, holder)
