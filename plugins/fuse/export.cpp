@@ -180,6 +180,13 @@ Fault Export::negotiate(const Request& init, fuse_init_out& out) noexcept {
     return fuse::negotiate(init, queues_ > 0, session_, out);
 }
 
+// The shards stay as they are until the last of them, so also `from`, has closed.
+void Export::interrupt_elsewhere(const Shard& from, std::uint64_t unique) noexcept {
+    for (auto& shard : shards_)
+        if (shard.get() != &from)
+            shard->post_interrupt(unique);
+}
+
 void Export::initialised() {
     if (state_ != State::Initialising)
         return;
@@ -209,19 +216,9 @@ void Export::ring_refused() {
                     "It needs Linux 6.14, the module parameter fuse.enable_uring, and root"});
 }
 
-// The kernel takes the size to be 0 until it has asked once: a program that maps the file without a stat
-// would get SIGBUS.
 void Export::look_once() {
     job(
-        "first look",
-        [mount_fd = mounted_.mount_fd, path = mounted_.path] {
-            const bool direct = mount_fd >= 0;
-            struct statx info{};
-            if (::statx(direct ? mount_fd : AT_FDCWD, direct ? "" : path.c_str(),
-                        (direct ? AT_EMPTY_PATH : 0) | AT_STATX_FORCE_SYNC, STATX_SIZE, &info) < 0)
-                throw sdk::Failure{OUTPORT_FAILED, cat("Failed to stat '", path,
-                                                       "' after it was mounted: ", std::strerror(errno))};
-        },
+        "first look", [mounted = mounted_] { first_look(mounted); },
         [this](const sdk::Failure* failure) { looked(failure); });
 }
 
@@ -230,9 +227,8 @@ void Export::looked(const sdk::Failure* failure) {
         return finish();
     if (failure)
         return fail_start(*failure);
-    if (mounted_.mount_fd >= 0)
-        ::close(std::exchange(mounted_.mount_fd, -1)); // it would keep anybody else from unmounting it
     state_ = State::Running;
+    drop_mount_fd();
     services_.log.debug("fuse: '", mounted_.path, "' is served by ",
                         session_.over_io_uring ? "io_uring" : "/dev/fuse");
     outport_done* const done = std::exchange(starting_, nullptr);
@@ -271,9 +267,10 @@ void Export::leave() {
         state_ = State::Leaving;
     if (std::exchange(unmounting_, true))
         return finish();
+    auto gone = std::make_shared<bool>(false);
     job(
-        "unmount", [mounted = mounted_, &log = services_.log] { unmount(mounted, log); },
-        [this](const sdk::Failure* failure) { unmounted(failure); });
+        "unmount", [mounted = mounted_, gone, &log = services_.log] { *gone = unmount(mounted, log); },
+        [this, gone](const sdk::Failure* failure) { unmounted(*gone, failure); });
 }
 
 void Export::abort() {
@@ -288,14 +285,21 @@ void Export::abort() {
         });
 }
 
-void Export::unmounted(const sdk::Failure* failure) {
+void Export::unmounted(bool gone, const sdk::Failure* failure) {
     if (failure)
         services_.log.warning("fuse: ", failure->message);
-    if (mounted_.mount_fd >= 0)
-        ::close(std::exchange(mounted_.mount_fd, -1)); // which had kept it alive
-    record_.remove();
+    if (gone)
+        record_.remove();
+    else
+        record_.leave();
     services_.log.debug("fuse: '", mounted_.path, "' is unmounted");
     finish();
+}
+
+// It keeps the mount busy for umount(8), and alive without a name.
+void Export::drop_mount_fd() {
+    if (mounted_.mount_fd >= 0)
+        ::close(std::exchange(mounted_.mount_fd, -1));
 }
 
 void Export::cut() {
@@ -333,6 +337,8 @@ void Export::shard_closed() {
 
 // Answers everybody when nothing is left.
 void Export::finish() {
+    if (jobs_ == 0)
+        drop_mount_fd(); // which a job may have used
     if (jobs_ > 0 || !shards_.empty() || (state_ != State::Mounting && state_ != State::Cutting))
         return;
     state_ = State::Stopped;

@@ -35,7 +35,8 @@ class Export {
     void stop(std::uint32_t mode, outport_done* done);
 
     // From the shards.
-    Fault negotiate(const Request& init, fuse_init_out& out) noexcept; // [loop] of the first one
+    Fault negotiate(const Request& init, fuse_init_out& out) noexcept;          // [loop] of the first one
+    void interrupt_elsewhere(const Shard& from, std::uint64_t unique) noexcept; // [loop] of `from`
     void initialised();
     void ring_refused();
     void shard_ended(int error, Fault fault);
@@ -57,7 +58,8 @@ class Export {
     void start_rings();
     void leave();
     void abort();
-    void unmounted(const sdk::Failure* failure);
+    void unmounted(bool gone, const sdk::Failure* failure);
+    void drop_mount_fd();
     void cut();
     void finish();
 

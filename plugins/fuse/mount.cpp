@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <fstream>
 #include <linux/fs.h>
+#include <poll.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -204,19 +205,34 @@ void unmount_top(const std::string& path, const char* whose, const sdk::Log& log
 
 } // namespace
 
-void unmount(const Mounted& mounted, const sdk::Log& log) {
-    if (mounted.mount_fd >= 0) {
-        // The descriptor stands for this very mount.
-        if (::umount2(proc_path(mounted.mount_fd).c_str(), MNT_DETACH) < 0 && errno != EINVAL)
-            log.warning("fuse: failed to unmount '", mounted.path, "': ", std::strerror(errno));
-        return;
-    }
+// The kernel takes the size to be 0 until it has asked once: a program that maps the file without a stat
+// would get SIGBUS. And io_uring asks a file whether it can be polled on the thread that submits, which may
+// be the one that has to answer, when a node of ours lies on this mount; once told that it can't, the kernel
+// asks no more.
+void first_look(const Mounted& mounted) {
+    Descriptor file(::open((mounted.mount_fd >= 0 ? proc_path(mounted.mount_fd) : mounted.path).c_str(),
+                           O_RDONLY | O_CLOEXEC));
+    struct statx info{};
+    if (file.fd < 0 || ::statx(file.fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &info) < 0)
+        throw sdk::Failure{OUTPORT_FAILED, cat("Failed to stat '", mounted.path,
+                                               "' after it was mounted: ", std::strerror(errno))};
+    pollfd asked{file.fd, POLLIN, 0};
+    ::poll(&asked, 1, 0);
+}
+
+bool unmount(const Mounted& mounted, const sdk::Log& log) {
     const auto mounts = read_mounts();
-    const MountEntry* const top = find_mount(mounts, mounted.path);
-    if (top && top->id == mounted.id)
-        return unmount_top(mounted.path, "", log);
-    if (std::ranges::any_of(mounts, [&](const MountEntry& mount) { return mount.id == mounted.id; }))
-        log.warning("fuse: failed to unmount '", mounted.path, "': something else is mounted over it");
+    const auto own = std::ranges::find_if(mounts, [&](const MountEntry& mount) {
+        return mount.id == mounted.id && mount.type == "fuse" && mount.source == kSource;
+    });
+    if (own == mounts.end())
+        return true; // somebody else was faster
+    if (find_mount(mounts, own->path) != &*own) {
+        log.warning("fuse: failed to unmount '", own->path, "': something else is mounted over it");
+        return false;
+    }
+    unmount_top(own->path, "", log);
+    return true;
 }
 
 void abort_connection(std::uint32_t connection) {

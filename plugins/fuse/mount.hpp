@@ -2,7 +2,8 @@
 // Mounting over a file and taking the mount down again: by the kernel's own calls where we may, else by
 // fusermount3. Thread-safe: no shared state. All of it may block: for the pool only.
 //
-// Nothing here opens, stats or otherwise asks a mount of ours: its answer would come from the loop.
+// Nothing but first_look() opens, stats or otherwise asks a mount of ours: its answer would come from the
+// loop.
 #pragma once
 
 #include "services.hpp"
@@ -46,8 +47,10 @@ struct Mounted {
 Mountpoint find_mountpoint(const std::string& path);
 // Throws sdk::Failure when every attempt failed.
 Mounted mount_over(const Mountpoint& point, const MountOptions& options, const sdk::Log& log);
-// Lazily: open files stay. Nothing happens when it has gone already.
-void unmount(const Mounted& mounted, const sdk::Log& log);
+// Has the kernel ask once for what it must know before others use the mount. Throws sdk::Failure.
+void first_look(const Mounted& mounted);
+// Lazily: open files stay. Nothing happens when it has gone already. False: it stays, below another mount.
+bool unmount(const Mounted& mounted, const sdk::Log& log);
 // unmount() for what another process has left.
 void unmount_stale(const std::string& path, const sdk::Log& log);
 

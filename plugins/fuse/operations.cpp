@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <unistd.h>
 
 namespace outport::fuse {
@@ -13,6 +14,12 @@ namespace outport::fuse {
 namespace {
 // How long the kernel may answer stat by itself. A change from elsewhere is told to it (a notice).
 constexpr std::uint64_t kAttributeSeconds = 1;
+
+bool is_own_thread(std::uint32_t id) noexcept {
+    char path[32];
+    std::snprintf(path, sizeof path, "/proc/self/task/%u", id);
+    return ::access(path, F_OK) == 0;
+}
 } // namespace
 
 Operations::Operations(const Services& services, outport_export* handle, outport_loop* loop,
@@ -31,7 +38,9 @@ std::uint64_t Operations::size() const noexcept {
 
 void Operations::begin(Slot& slot) noexcept {
     slot.owner = this;
-    slot.interrupted = slot.answer_in_data = false;
+    slot.interrupted =
+        next_early_ > 0 && std::ranges::find(early_, slot.request.header.unique) != early_.end();
+    slot.answer_in_data = false;
     slot.error = 0;
     slot.answer_size = 0;
     slot.before = nullptr;
@@ -103,6 +112,7 @@ bool Operations::interrupt(std::uint64_t unique) noexcept {
         queue_.cancel(slot->block());
         return true;
     }
+    early_[next_early_++ % early_.size()] = unique;
     return false;
 }
 
@@ -147,6 +157,10 @@ void Operations::open_file(Slot& slot) noexcept {
     fuse_open_out out{};
     // Pages stay valid over opens: whoever else changes the node, the kernel is told of it.
     out.open_flags = FOPEN_KEEP_CACHE | FOPEN_PARALLEL_DIRECT_WRITES;
+    // A node of ours on this mount: were the process killed, its close would wait for the process's answer.
+    // The node is flushed when it is to be.
+    if (is_own_thread(slot.request.header.pid))
+        out.open_flags |= FOPEN_NOFLUSH;
     slot.put(out);
     answer(slot);
 }

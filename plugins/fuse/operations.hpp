@@ -9,6 +9,8 @@
 #include "services.hpp"
 #include "slot.hpp"
 
+#include <array>
+
 namespace outport::fuse {
 
 class Operations {
@@ -28,7 +30,8 @@ class Operations {
     void refuse() noexcept { refusing_ = true; }
     // [loop] All of that, and those under way fail as soon as they can.
     void cut() noexcept;
-    // [loop] The program that waits for `unique` was killed or interrupted. False: it is not here.
+    // [loop] The program that waits for `unique` was killed or interrupted. False: it is not here; should it
+    // come later, since a descriptor's reads complete in any order, it is cancelled then.
     bool interrupt(std::uint64_t unique) noexcept;
     bool idle() const noexcept { return first_ == nullptr; }
     sdk::BlockQueue& queue() noexcept { return queue_; }
@@ -74,6 +77,8 @@ class Operations {
     sdk::BlockQueue queue_;
     Slot* first_ = nullptr; // of those that are being carried out
     bool refusing_ = false, cut_ = false;
+    std::array<std::uint64_t, 16> early_{}; // interrupts of what was not here; no number comes twice
+    std::size_t next_early_ = 0;
 };
 
 } // namespace outport::fuse

@@ -108,7 +108,12 @@ void Record::remove() noexcept {
     if (fd_ < 0)
         return;
     ::unlink(file_.c_str());
-    ::close(std::exchange(fd_, -1));
+    leave();
+}
+
+void Record::leave() noexcept {
+    if (fd_ >= 0)
+        ::close(std::exchange(fd_, -1));
 }
 
 namespace {

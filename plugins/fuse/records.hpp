@@ -32,6 +32,8 @@ class Record {
     void set(const MountRecord& record);
     // When the mount has gone.
     void remove() noexcept;
+    // When it stays: a later start finds it.
+    void leave() noexcept;
 
   private:
     std::string file_;

@@ -74,11 +74,9 @@ void RingTransport::on_arrival(Slot& slot, std::int32_t result) noexcept {
         slot.answer_size = 0;
         return answer(slot);
     }
+    if (result == -EAGAIN || result == -EINTR) // the kernel had no memory for a moment
+        return send(slot, FUSE_IO_URING_CMD_REGISTER);
     slots_.give_back(&slot);
-    if (result == -EAGAIN || result == -EINTR) { // the kernel had no memory for a moment
-        Slot* const again = slots_.take();
-        return send(*again, FUSE_IO_URING_CMD_REGISTER);
-    }
     if (result != -ENOTCONN && result != -ECONNABORTED && result != -ENODEV)
         owner_.on_ring_refused(-result);
     if (idle())
@@ -145,6 +143,8 @@ bool RingTransport::submit(Slot& slot) noexcept {
 void RingTransport::on_room(std::int32_t, std::uint32_t) {
     while (unsent_ && submit(*unsent_))
         unsent_ = unsent_->next;
+    if (idle()) // all came back while this was waited for
+        owner_.on_ring_idle();
 }
 
 } // namespace outport::fuse

@@ -66,7 +66,28 @@ void Shard::on_ready() noexcept {
     services_.main.post(initialised_);
 }
 
-void Shard::on_interrupt(std::uint64_t) noexcept {} // it completes some time, or not
+// The kernel tells whoever reads first, not the loop that has the request.
+void Shard::on_interrupt(std::uint64_t unique) noexcept {
+    parent_.interrupt_elsewhere(*this, unique);
+}
+
+void Shard::post_interrupt(std::uint64_t unique) noexcept {
+    const std::lock_guard guard(interrupts_lock_);
+    if (closed_told_ || interrupts_ == interrupted_.size())
+        return; // then it completes some time
+    interrupted_[interrupts_++] = unique;
+    if (interrupts_ == 1)
+        loop_.post(told_interrupts_);
+}
+
+void Shard::on_interrupts(std::int32_t) {
+    {
+        const std::lock_guard guard(interrupts_lock_);
+        while (interrupts_ > 0)
+            operations_.interrupt(interrupted_[--interrupts_]);
+    }
+    close_when_idle();
+}
 
 void Shard::on_end(int error, Fault fault) noexcept {
     if (std::exchange(end_told_, true))
@@ -97,9 +118,13 @@ void Shard::on_ring_idle() noexcept {
 }
 
 void Shard::close_when_idle() noexcept {
-    if (!cutting_ || !device_idle_ || !ring_.idle() || !invalidator_.idle() ||
-        std::exchange(closed_told_, true))
+    if (!cutting_ || !device_idle_ || !ring_.idle() || !invalidator_.idle())
         return;
+    {
+        const std::lock_guard guard(interrupts_lock_);
+        if (interrupts_ > 0 || std::exchange(closed_told_, true))
+            return;
+    }
     operations_.close();
     services_.main.post(closed_); // behind what was posted before; then this may end at any moment
 }

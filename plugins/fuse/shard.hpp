@@ -7,6 +7,9 @@
 #include "invalidator.hpp"
 #include "ring-transport.hpp"
 
+#include <array>
+#include <mutex>
+
 namespace outport::fuse {
 
 class Export;
@@ -36,6 +39,8 @@ class Shard final : private DeviceOwner, private RingOwner, private InvalidatorO
     void post_refuse() noexcept { loop_.post(refuse_); }
     // [main] Those under way too, and no more are read; the export hears shard_closed().
     void post_cut() noexcept { loop_.post(cut_); }
+    // [loop of another shard] As Operations::interrupt().
+    void post_interrupt(std::uint64_t unique) noexcept;
 
   private:
     Fault on_init(const Request& init, fuse_init_out& out) noexcept override;
@@ -53,6 +58,7 @@ class Shard final : private DeviceOwner, private RingOwner, private InvalidatorO
     void on_start_ring(std::int32_t);
     void on_refuse(std::int32_t);
     void on_cut(std::int32_t);
+    void on_interrupts(std::int32_t);
     void on_initialised(std::int32_t); // [main]
     void on_refused(std::int32_t);     // [main]
     void on_ended(std::int32_t);       // [main]
@@ -69,12 +75,16 @@ class Shard final : private DeviceOwner, private RingOwner, private InvalidatorO
     RingTransport ring_;
     Invalidator invalidator_;
     bool device_idle_ = false, cutting_ = false, closed_told_ = false, end_told_ = false;
+    std::mutex interrupts_lock_; // also for closed_told_; nothing waits with it
+    std::array<std::uint64_t, 64> interrupted_{};
+    std::size_t interrupts_ = 0;
     int end_error_ = 0;
     Fault end_fault_;
     sdk::LoopOp<Shard, &Shard::on_start> start_{*this};
     sdk::LoopOp<Shard, &Shard::on_start_ring> start_ring_{*this};
     sdk::LoopOp<Shard, &Shard::on_refuse> refuse_{*this};
     sdk::LoopOp<Shard, &Shard::on_cut> cut_{*this};
+    sdk::LoopOp<Shard, &Shard::on_interrupts> told_interrupts_{*this};
     sdk::LoopOp<Shard, &Shard::on_initialised> initialised_{*this};
     sdk::LoopOp<Shard, &Shard::on_refused> told_refused_{*this};
     sdk::LoopOp<Shard, &Shard::on_ended> told_end_{*this};
