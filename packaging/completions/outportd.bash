@@ -5,11 +5,15 @@ _outportd() {
     local current=$2 previous=$3 words program=${COMP_WORDS[0]}
     COMPREPLY=()
 
-    # "--option=value" comes as three words.
+    # "--option=value" comes as three words, and "type,mountpoint=path" too.
     if [[ $previous == = && $COMP_CWORD -ge 2 ]]; then
         previous=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     [[ $current == = ]] && current=
+    if [[ ${COMP_LINE:0:COMP_POINT} =~ (^|[\ ,])mountpoint=([^\ ,]*)$ ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "${BASH_REMATCH[2]}")
+        return
+    fi
 
     case $previous in
     --pidfile | --plugin)

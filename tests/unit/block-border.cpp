@@ -74,6 +74,13 @@ TEST_F(Border, LengthZeroSucceeds) {
         EXPECT_EQ(run(queue_, op, 1048576, 0), 0) << op;
 }
 
+TEST_F(Border, AllocatingSucceedsWhereTheNodeKnowsNoSuchThing) {
+    EXPECT_EQ(run(queue_, OUTPORT_BLOCK_ALLOCATE, 1000, 3000), 0);
+    EXPECT_EQ(run(queue_, OUTPORT_BLOCK_ALLOCATE, 1048576, 0), 0);
+    EXPECT_EQ(run(queue_, OUTPORT_BLOCK_ALLOCATE, 1048576 - 4095, 4096), -EINVAL);
+    EXPECT_EQ(run(queue_, OUTPORT_BLOCK_ALLOCATE, 0, 4096, nullptr, OUTPORT_BLOCK_FUA), -EINVAL);
+}
+
 TEST_F(Border, RangePastTheEndIsRefused) {
     for (std::uint32_t op : {OUTPORT_BLOCK_READ, OUTPORT_BLOCK_WRITE, OUTPORT_BLOCK_DISCARD,
                              OUTPORT_BLOCK_WRITE_ZEROES, OUTPORT_BLOCK_CACHE, OUTPORT_BLOCK_STATUS}) {

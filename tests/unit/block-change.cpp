@@ -237,6 +237,10 @@ TEST_F(Changes, AQueueCanAskForAResize) {
     EXPECT_EQ(changed, 1);
     EXPECT_EQ(write(queue, (8 << 20) - 512, data), 0);
     EXPECT_EQ(run(queue, OUTPORT_BLOCK_RESIZE, 1, 8 << 20), -EINVAL);
+    EXPECT_EQ(run(queue, OUTPORT_BLOCK_RESIZE, 0, 1 << 20, nullptr, OUTPORT_BLOCK_AT_LEAST), 0);
+    EXPECT_EQ(file_.size(), 8u << 20) << "at least, not at most";
+    EXPECT_EQ(run(queue, OUTPORT_BLOCK_RESIZE, 0, 9 << 20, nullptr, OUTPORT_BLOCK_AT_LEAST), 0);
+    EXPECT_EQ(file_.size(), 9u << 20);
     EXPECT_EQ(run(queue, OUTPORT_BLOCK_RESIZE, 0, 1 << 20), 0);
     EXPECT_EQ(run(queue, OUTPORT_BLOCK_READ, 2 << 20, 512, data.data()), -EINVAL);
 }
