@@ -49,14 +49,19 @@ Fault check_argument(const Request& request) noexcept {
                    ? Fault()
                    : Fault("a READ whose range is none");
     case FUSE_WRITE:
+#ifdef OUTPORT_PLANTED_BUG // for tests/fuzz to find
+        if (request.arg<fuse_write_in>().size == 0x4242)
+            break;
+#endif
         if (request.arg<fuse_write_in>().size != request.data.size())
             return "a WRITE whose size is not that of its data";
         return has_range(request.arg<fuse_write_in>().offset, request.arg<fuse_write_in>().size)
                    ? Fault()
                    : Fault("a WRITE whose range is none");
     default:
-        return {};
+        break;
     }
+    return {};
 }
 
 } // namespace

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import seeds_binary
+import seeds_fuse
 import seeds_json
 
 
@@ -18,7 +19,8 @@ def main():
     stamp, root = Path(sys.argv[1]), Path(sys.argv[2])
     folder = stamp.parent / "seeds"
     shutil.rmtree(folder, ignore_errors=True)
-    for name, seeds in {**seeds_json.harnesses(root), **seeds_binary.harnesses()}.items():
+    for name, seeds in {**seeds_json.harnesses(root), **seeds_binary.harnesses(),
+                        **seeds_fuse.harnesses()}.items():
         (folder / name).mkdir(parents=True)
         for seed in seeds:
             (folder / name / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
