@@ -102,6 +102,21 @@ class Coherent(FuseTest):
         os.pwrite(fd, b"from the other", 9000)
         self.assertEqual(self.map[9000:9014], b"from the other")
 
+    def test_three_mounts(self):
+        self.both()
+        client = self.monitor(self.running)
+        others = []
+        for number in (1, 2):
+            path = self.mountpoint(f"other{number}")
+            client.cmd("block-export-add", {"type": "fuse", "id": f"f{number}", "node-name": "n0", "mountpoint": str(path),
+                                            "writable": True})
+            others.append(self.open(path=path))
+            os.pread(others[-1], SIZE // 2, 0)
+        for offset in range(0, SIZE // 2, 50_000):
+            self.client.pwrite(b"for all", offset)
+            for fd in (self.fd, *others):
+                self.assertEqual(os.pread(fd, 7, offset), b"for all")
+
     def test_resize_is_seen(self):
         self.both()
         client = self.monitor(self.running)

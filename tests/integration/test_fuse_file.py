@@ -224,6 +224,11 @@ class Allocation(FuseTest):
                 os.lseek(fd, offset, whence)
             self.assertEqual(caught.exception.errno, errno.ENXIO)
 
+    def test_seek_to_the_end(self):
+        self.serve(self.image(size=64 << 10, data=b"d" * (64 << 10)))
+        fd = self.open()
+        self.assertEqual(os.lseek(fd, 4096, os.SEEK_HOLE), 64 << 10)
+
     def test_punch_and_zero(self):
         image = self.image(size=1 << 20, data=os.urandom(1 << 20))
         self.serve(image)

@@ -132,6 +132,18 @@ class Refusals(MountTest):
             self.gone()
 
 
+class Stale(MountTest):
+    def test_a_living_one_stays(self):
+        """Others that start meanwhile find its record, and leave it alone."""
+        self.begin()
+        self.export()
+        self.daemon("--blockdev", "null-co,node-name=n0")
+        self.assertIn(str(self.file), mounts())
+        self.assertEqual(self.file.read_bytes()[:4], b"data")
+        self.client.cmd("block-export-del", id="e0")
+        self.gone()
+
+
 class Failures(MountTest):
     """A start that fails after the mount was made."""
 
