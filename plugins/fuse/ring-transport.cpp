@@ -9,7 +9,7 @@ namespace outport::fuse {
 
 RingTransport::RingTransport(const Services& services, outport_loop* loop, Operations& operations,
                              RingOwner& owner, int fd, std::uint32_t request_size) noexcept
-    : services_(services), ring_(services.uring, loop), operations_(operations), owner_(owner), fd_(fd),
+    : ring_(services.uring, loop), operations_(operations), owner_(owner), fd_(fd),
       slots_(request_size, kMostEntries, kMostEach) {}
 
 bool RingTransport::possible(const Services& services, outport_loop* loop) noexcept {

@@ -62,7 +62,6 @@ class RingTransport final : public Transport {
     void send(Slot& slot, std::uint32_t command) noexcept;
     bool submit(Slot& slot) noexcept;
 
-    const Services& services_;
     sdk::Ring ring_;
     Operations& operations_;
     RingOwner& owner_;

@@ -2,7 +2,7 @@
 """The words of FUSE exports, each by what a program that opens the file sees of it."""
 import os
 
-from support.fusetest import PARAMETER, Mounting, can_mount, set_io_uring, super_options
+from support.fusetest import Mounting, can_mount, has_io_uring, set_io_uring, super_options
 from used import Used
 
 
@@ -54,19 +54,20 @@ class Fuse(Mounting, Used):
         self.running = self.new_daemon().start("--trace", "fuse:debug")
         self.client = self.monitor(self.running)
         self.add("null-co", "n0", size=4096)
-        if PARAMETER.exists():
+        if has_io_uring():
             set_io_uring(self, "N")
         self.mount("f0", io_uring="auto").read_bytes()
         with self.assertRaisesRegex(Exception, "FUSE over io_uring is not available here"):
             self.mount("f1", io_uring=True)
-        if PARAMETER.exists():
+        self.used("block-export-add", type="fuse", io_uring=True)
+        if has_io_uring():
             set_io_uring(self, "Y")
-        for number, value in enumerate((False, True, "auto") if PARAMETER.exists() else (False, "auto"), start=2):
+        for number, value in enumerate((False, True, "auto") if has_io_uring() else (False, "auto"), start=2):
             path = self.mount(f"f{number}", io_uring=value)
             path.read_bytes()
             # The log is written behind the back of who asks: what comes after it must be there too.
             self.unmount(f"f{number}")
             self.running.wait_stderr(f"'{path}' is unmounted")
-            used = value is not False and PARAMETER.exists()
+            used = value is not False and has_io_uring()
             self.assertEqual(f"'{path}' is served by io_uring" in self.running.stderr(), used)
             self.used("block-export-add", type="fuse", io_uring=value)
