@@ -84,7 +84,7 @@ def targets_for(test):
     """What ninja has to make for the test."""
     name = test.split("/")[0]
     if name.startswith("test_"):
-        return ["host/cli/outportd", "plugins/nbd/nbd.so", "tests/plugins/test-plugins.stamp"] + \
+        return ["host/cli/outportd", "plugins/nbd/nbd.so", "plugins/fuse/fuse.so", "tests/plugins/test-plugins.stamp"] + \
             [f"tests/support/{p}" for p in ("nbdload", "nbdstress", "nbdkill", "nbdfloor", "fusehang", "countalloc.so")]
     listing = json.loads(subprocess.check_output(["meson", "introspect", "--tests", BUILD]))
     command = next(t["cmd"] for t in listing if t["name"] == name)
