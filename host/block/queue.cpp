@@ -31,7 +31,7 @@ Queue::Queue(Seat& seat, const outport_block_notices* notices, void* data)
 
 Queue::~Queue() {
     assert(in_flight_ == 0);
-    if (seat_.root().keeper() == this)
+    if (notices_.range_changed && seat_.root().keeper() == this) // else it is another loop's
         seat_.root().set_keeper(nullptr);
     seat_.closed(*this);
 }

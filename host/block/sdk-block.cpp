@@ -35,6 +35,11 @@ std::int32_t queue_open(outport_export* handle, outport_loop* loop, const outpor
         sdk::put_error(error, "A block queue was asked for with a notice that this host does not have");
         return OUTPORT_UNSUPPORTED;
     }
+    const bool told = notices && OUTPORT_HAS(notices, range_changed);
+    if (told && &seat->loop() != handle->root->options().loops.front()) {
+        sdk::put_error(error, "Changes of ranges are told on the first of an export's loops");
+        return OUTPORT_INVALID;
+    }
     auto* opened = new (std::nothrow) Queue(*seat, notices, data);
     if (!opened) {
         sdk::put_error(error, "No memory for a block queue");
