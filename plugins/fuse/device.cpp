@@ -16,8 +16,8 @@ bool Device::allocate(std::uint32_t max_transfer) noexcept {
     if (!buffers_.allocate(kSlots, kPageSize + max_transfer))
         return false;
     for (std::uint32_t i = 0; i < kSlots; ++i) {
-        Slot* const slot = all_[i] = slots_.take(); // all are made at once
-        if (!slot)
+        Slot* const slot = all_[i] = slots_.take();
+        if (!slot) // it is the first: all are made at once
             return false;
         slot->transport = this;
         slot->data = buffers_[i].data() + kPageSize;
@@ -31,7 +31,8 @@ bool Device::allocate(std::uint32_t max_transfer) noexcept {
 void Device::stop() noexcept {
     stopping_ = true;
     for (Slot* slot : all_)
-        ring_.cancel(slot->arrival); // those that are with a read
+        if (slot)                        // there are none when allocate() failed
+            ring_.cancel(slot->arrival); // those that are with a read
     settle();
 }
 

@@ -61,7 +61,6 @@ class Device final : public Transport {
     Slot* prepare_read(io_uring_sqe& sqe) noexcept;
     void received(Slot& slot, std::size_t size) noexcept;
     void init(Slot& slot) noexcept;
-    void send(Slot& slot) noexcept;
     bool submit(Slot& slot) noexcept;
     void wait_for_room() noexcept;
     void end(int error, Fault fault) noexcept;

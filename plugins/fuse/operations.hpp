@@ -33,7 +33,6 @@ class Operations {
     // [loop] The program that waits for `unique` was killed or interrupted. False: it is not here; should it
     // come later, since a descriptor's reads complete in any order, it is cancelled then.
     bool interrupt(std::uint64_t unique) noexcept;
-    bool idle() const noexcept { return first_ == nullptr; }
     sdk::BlockQueue& queue() noexcept { return queue_; }
 
   private:

@@ -75,7 +75,7 @@ void RingTransport::on_arrival(Slot& slot, std::int32_t result) noexcept {
         return answer(slot);
     }
     if (result == -EAGAIN || result == -EINTR) // the kernel had no memory for a moment
-        return send(slot, FUSE_IO_URING_CMD_REGISTER);
+        return send(slot, slot.command);
     slots_.give_back(&slot);
     if (result != -ENOTCONN && result != -ECONNABORTED && result != -ENODEV)
         owner_.on_ring_refused(-result);

@@ -4,9 +4,11 @@ import errno
 import mmap
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 
+from support.case import SANITIZER
 from support.fusetest import FuseTest, both_transports, mounts, set_io_uring
 
 RECORDS = pathlib.Path("/run/outport/fuse")
@@ -153,6 +155,18 @@ class Failures(MountTest):
         for more in ({}, {"iothread": ["t0", "t1"]}):
             self.refused("FUSE over io_uring is not available here", None, **more | {"io-uring": True})
         self.export(**{"io-uring": "auto"})
+        self.assertEqual(self.file.read_bytes()[:4], b"data")
+
+    def test_no_memory(self):
+        """For the requests' buffers, some 64 MiB of addresses, when the mount has been made."""
+        self.require(not SANITIZER, "a sanitizer needs the addresses itself")
+        self.begin()
+        used = int(self.running.proc("statm").split()[0]) * resource.getpagesize()
+        for more in ({}, {"iothread": ["t0", "t1"]}):
+            resource.prlimit(self.running.pid, resource.RLIMIT_AS, (used + (48 << 20), resource.RLIM_INFINITY))
+            self.refused("No memory for the requests of a FUSE export", None, **more)
+            resource.prlimit(self.running.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        self.export()
         self.assertEqual(self.file.read_bytes()[:4], b"data")
 
     def test_on_the_command_line(self):
