@@ -66,7 +66,7 @@ void File::on_zeroes(Io& io, std::int32_t result) {
 void File::start_allocate(Io& io) {
     io.completion.fn = [](loop::Completion* c, std::int32_t result, std::uint32_t) {
         Io& done = *owner_of(c, &Io::completion);
-        if (result == -EINTR && !done.cancelled)
+        if (interrupted(done, result))
             return of(done).start_allocate(done);
         of(done).generation_.fetch_add(1, std::memory_order_relaxed);
         done.done(done, not_here(result) ? 0 : std::min(result, 0));
