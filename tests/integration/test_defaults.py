@@ -136,21 +136,11 @@ class Defaults(defaults_fuse.Fuse, ServedTest):
     def max_connections(self, value):
         """One more waits, while all that the main loop has to do is done, until another one goes."""
         self.start_server()
-        self.check_limit(value)
-
-    def check_limit(self, limit):
-        held = [self.silent() for _ in range(limit)]
-        for one in held:
-            self.assertEqual(one.recv(18, socket.MSG_WAITALL)[:8], b"NBDMAGIC")
-        waiting = self.silent()
-        self.turn()
-        self.assertEqual(select.select([waiting], [], [], 0)[0], [])
-        held.pop().close()
-        self.assertEqual(waiting.recv(18, socket.MSG_WAITALL)[:8], b"NBDMAGIC")
+        self.assert_served_at_once(value)
 
     def test_max_connections_given(self):
         self.start_server(**{"max-connections": 3})
-        self.check_limit(3)
+        self.assert_served_at_once(3)
 
     def test_one_connection_drops_multi_conn(self):
         self.null()

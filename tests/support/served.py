@@ -3,6 +3,7 @@
 them from outside.
 """
 import os
+import select
 import socket
 
 from .nbdtest import NbdTest
@@ -56,6 +57,17 @@ class ServedTest(NbdTest):
     def sleeps(self, name):
         """How often the thread of that name gave its processor back to wait."""
         return next(task[1] for task in self.running.tasks().values() if task[0] == name)
+
+    def assert_served_at_once(self, limit):
+        """One more client waits in the backlog, while all that the main loop has to do is done, until another goes."""
+        held = [self.silent() for _ in range(limit)]
+        for one in held:
+            self.assertEqual(one.recv(18, socket.MSG_WAITALL)[:8], b"NBDMAGIC")
+        waiting = self.silent()
+        self.turn()
+        self.assertEqual(select.select([waiting], [], [], 0)[0], [])
+        held.pop().close()
+        self.assertEqual(waiting.recv(18, socket.MSG_WAITALL)[:8], b"NBDMAGIC")
 
     def silent(self, running=None):
         """An NBD client that connects and says nothing."""
